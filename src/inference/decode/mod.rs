@@ -1,0 +1,108 @@
+//! What the numbers that come out of a model mean.
+
+use super::{Error, Output, Placement};
+
+/// The families of outputs that are understood; the `decoder` property.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DecoderKind {
+    /// By the shapes and the metadata of the model.
+    #[default]
+    Auto,
+    Yolo,
+    YoloEnd2end,
+    Ssd,
+    Detr,
+    Classifier,
+    Tensors,
+}
+
+/// What a feed wants to be told; changeable from frame to frame.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DecodeParams {
+    /// Least confidence, 0 to 1.
+    pub threshold: f32,
+    /// Of two boxes of one class that overlap more than this (intersection over union) the less confident goes.
+    pub iou_threshold: f32,
+    pub max_detections: usize,
+}
+
+/// One output tensor of a run, where ONNX Runtime put it: the whole batch.
+#[derive(Debug, Clone, Copy)]
+pub struct TensorView<'a> {
+    pub name: &'a str,
+    /// The first one is the batch, where the tensor has one.
+    pub dims: &'a [i64],
+    pub data: TensorViewData<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum TensorViewData<'a> {
+    Float32(&'a [f32]),
+    /// IEEE 754 half precision, by its bits.
+    Float16(&'a [u16]),
+    Uint8(&'a [u8]),
+    Int8(&'a [i8]),
+    Int32(&'a [i32]),
+    Int64(&'a [i64]),
+    Bool(&'a [bool]),
+}
+
+/// One output tensor as known before the first run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutputSpec {
+    pub name: String,
+    /// ONNX's name of the type in lower case.
+    pub element: String,
+    /// The batch first; `None` where the model leaves the dimension open.
+    pub dims: Vec<Option<usize>>,
+    /// The tensor id that a `.modelinfo` gives it, such as `yolo-v8-out`.
+    pub id: Option<String>,
+}
+
+/// What choosing and checking a decoder goes by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DecoderHints {
+    pub kind: DecoderKind,
+    pub outputs: Vec<OutputSpec>,
+    /// `task` of the exporter's metadata: `detect`, `classify`, ...
+    pub task: Option<String>,
+    /// Number of classes, where labels or metadata tell it.
+    pub classes: Option<usize>,
+    /// Of the model's input, in pixels.
+    pub input_width: usize,
+    pub input_height: usize,
+}
+
+/// Reads one frame's share of a run's outputs.
+#[derive(Debug, Clone)]
+pub struct Decoder {}
+
+impl Decoder {
+    /// Chooses the decoder (`kind` Auto) or checks that the one asked for can read these outputs. An error says which
+    /// outputs there are and what to set.
+    pub fn new(_hints: &DecoderHints) -> Result<Self, Error> {
+        Ok(Self {})
+    }
+
+    /// Never `Auto`.
+    pub fn kind(&self) -> DecoderKind {
+        DecoderKind::Tensors
+    }
+
+    /// Number of classes, where the shapes tell it.
+    pub fn classes(&self) -> Option<usize> {
+        None
+    }
+
+    /// What frame `index` of a run with `batch` frames says, in pixels of the frame that `placement` describes.
+    pub fn decode(
+        &self,
+        _outputs: &[TensorView],
+        _index: usize,
+        _batch: usize,
+        _params: &DecodeParams,
+        _placement: &Placement,
+    ) -> Result<Output, Error> {
+        Ok(Output::default())
+    }
+}

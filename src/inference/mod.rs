@@ -1,0 +1,28 @@
+//! A model and its arithmetic.
+//!
+//! This room knows how a model wants to see a picture ([`InputSpec`]), how a picture becomes the model's input
+//! ([`Preprocessor`]), how ONNX Runtime is loaded and run ([`Model`], [`Session`]) and what the numbers that come
+//! out mean ([`Decoder`]). It knows no feed, no processor and no thread: whoever calls it brings those.
+
+mod decode;
+mod description;
+mod error;
+mod geometry;
+mod input;
+mod library;
+mod metadata;
+mod model;
+mod modelinfo;
+mod output;
+mod preprocess;
+mod session;
+
+pub use decode::{DecodeParams, Decoder, DecoderHints, DecoderKind, OutputSpec, TensorView, TensorViewData};
+pub use description::{ModelDescription, ModelInterface, TensorSpec, describe};
+pub use error::{Error, ErrorKind};
+pub use geometry::Placement;
+pub use input::{BatchDim, ColorOrder, ElementType, Fit, InputSpec, Layout};
+pub use model::{ExecutionProvider, Model, ModelConfig};
+pub use output::{Class, Detection, Output, Tensor, TensorData};
+pub use preprocess::Preprocessor;
+pub use session::Session;
