@@ -3,16 +3,23 @@
 use super::{Error, Output, Placement};
 
 /// The families of outputs that are understood; the `decoder` property.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[enum_type(name = "GstNvDecoder")]
 pub enum DecoderKind {
-    /// By the shapes and the metadata of the model.
     #[default]
+    #[enum_value(name = "By the shapes and the metadata of the model", nick = "auto")]
     Auto,
+    #[enum_value(name = "YOLO v5 and v8 to v11: boxes that overlap are suppressed", nick = "yolo")]
     Yolo,
+    #[enum_value(name = "YOLO v10 and 26: boxes come without overlap", nick = "yolo-end2end")]
     YoloEnd2end,
+    #[enum_value(name = "SSD: boxes, scores, classes, count", nick = "ssd")]
     Ssd,
+    #[enum_value(name = "DETR and RT-DETR: boxes and logits", nick = "detr")]
     Detr,
+    #[enum_value(name = "Classes of the whole frame", nick = "classifier")]
     Classifier,
+    #[enum_value(name = "The tensors as they are", nick = "tensors")]
     Tensors,
 }
 

@@ -1,0 +1,98 @@
+//! Everything that can be refused, with its code and the way out.
+
+use std::fmt;
+
+use crate::inference;
+
+/// The `code` of an `nv-error`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    FeedLimitExceeded,
+    FeedNotFound,
+    ShutdownInProgress,
+    DuplicateProcessorId,
+    ProcessorMissing,
+    ProcessorStartupTimeout,
+    ModelInvalid,
+    ModelNotFound,
+    ProviderUnavailable,
+    OnnxruntimeMissing,
+    InvalidCapacity,
+    InvalidConfig,
+    ThreadSpawnFailed,
+    CustomPipelineRejected,
+    InsecureSourceRejected,
+    AlreadyPaused,
+    NotPaused,
+}
+
+impl ErrorCode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FeedLimitExceeded => "feed-limit-exceeded",
+            Self::FeedNotFound => "feed-not-found",
+            Self::ShutdownInProgress => "shutdown-in-progress",
+            Self::DuplicateProcessorId => "duplicate-processor-id",
+            Self::ProcessorMissing => "processor-missing",
+            Self::ProcessorStartupTimeout => "processor-startup-timeout",
+            Self::ModelInvalid => "model-invalid",
+            Self::ModelNotFound => "model-not-found",
+            Self::ProviderUnavailable => "provider-unavailable",
+            Self::OnnxruntimeMissing => "onnxruntime-missing",
+            Self::InvalidCapacity => "invalid-capacity",
+            Self::InvalidConfig => "invalid-config",
+            Self::ThreadSpawnFailed => "thread-spawn-failed",
+            Self::CustomPipelineRejected => "custom-pipeline-rejected",
+            Self::InsecureSourceRejected => "insecure-source-rejected",
+            Self::AlreadyPaused => "already-paused",
+            Self::NotPaused => "not-paused",
+        }
+    }
+}
+
+/// An error with a message that says what was wrong, with which value, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    pub code: ErrorCode,
+    pub message: String,
+    /// The limit that was hit, for [`ErrorCode::FeedLimitExceeded`].
+    pub max: Option<u32>,
+}
+
+impl Error {
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), max: None }
+    }
+
+    /// The `nv-error` structure that goes into an element error's details.
+    pub fn details(&self) -> gst::Structure {
+        let mut details =
+            gst::Structure::builder("nv-error").field("code", self.code.as_str()).field("message", &self.message);
+        if let Some(max) = self.max {
+            details = details.field("max", max);
+        }
+        details.build()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<inference::Error> for Error {
+    fn from(error: inference::Error) -> Self {
+        use inference::ErrorKind;
+        let code = match error.kind {
+            ErrorKind::ModelNotFound => ErrorCode::ModelNotFound,
+            ErrorKind::ModelInvalid | ErrorKind::RunFailed => ErrorCode::ModelInvalid,
+            ErrorKind::ProviderUnavailable => ErrorCode::ProviderUnavailable,
+            ErrorKind::OnnxRuntimeMissing => ErrorCode::OnnxruntimeMissing,
+            ErrorKind::InvalidConfig | ErrorKind::InvalidFrame => ErrorCode::InvalidConfig,
+        };
+        Self::new(code, error.message)
+    }
+}

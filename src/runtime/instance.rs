@@ -1,0 +1,203 @@
+//! An instance: the thread that runs a processor's model. It touches nothing that can block.
+
+use std::{sync::Arc, thread};
+
+use super::{
+    CAT, Error, ErrorCode,
+    batch::BatchBuffer,
+    clock,
+    counters::Timing,
+    feed::{Inferred, Outcome},
+    former::Complete,
+    health::Event,
+    panics,
+    processor::{Processor, Work, Written},
+};
+use crate::inference::{DecodeParams, Output, Session};
+
+/// Starts instance number `index` of `processor`.
+pub fn start(processor: &Arc<Processor>, index: usize, session: Session) -> Result<(), Error> {
+    processor.instance_started();
+    let worker = processor.clone();
+    let name = format!("nv-instance-{index}");
+    let started = thread::Builder::new().name(name).spawn(move || {
+        let _ended = Ended(&worker);
+        Instance { processor: &worker, index, session: Some(session) }.serve();
+    });
+    match started {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            processor.instance_ended();
+            Err(Error::new(
+                ErrorCode::ThreadSpawnFailed,
+                format!(
+                    "cannot start thread {index} of processor '{}': {error}; raise the limit of threads (`ulimit -u`) or set fewer `instances`",
+                    processor.id()
+                ),
+            ))
+        }
+    }
+}
+
+struct Ended<'a>(&'a Processor);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.instance_ended();
+    }
+}
+
+struct Instance<'a> {
+    processor: &'a Arc<Processor>,
+    index: usize,
+    /// `None` after a panic, until it is made anew.
+    session: Option<Session>,
+}
+
+impl Instance<'_> {
+    fn serve(mut self) {
+        loop {
+            match self.processor.next_work() {
+                Work::Write(reservation) => self.processor.write(reservation),
+                Work::Run(batch) => self.run(batch),
+                Work::Stop => break,
+            }
+        }
+    }
+
+    fn run(&mut self, batch: Complete<Written, Arc<BatchBuffer>>) {
+        let started = clock::now();
+        let Complete { mut buffer, frames } = batch;
+        let wanted = frames
+            .into_iter()
+            .filter_map(|(place, frame)| Some((place, frame.feed.admit(frame.lane_number, started)?, frame)));
+        let mut wanted: Vec<(usize, DecodeParams, Written)> = wanted.collect();
+        if !wanted.is_empty() {
+            let results = match Arc::get_mut(&mut buffer) {
+                Some(buffer) => {
+                    close_gaps(buffer, &mut wanted);
+                    let feeds = wanted.iter().map(|(_, _, frame)| (frame.feed.clone(), frame.lane_number)).collect();
+                    self.processor.run_started(self.index, started, feeds);
+                    let results = self.infer(buffer.bytes(), &wanted);
+                    self.processor.run_ended(self.index);
+                    results
+                }
+                None => Err(Error::new(ErrorCode::ModelInvalid, "the memory of a batch is still being written")),
+            };
+            self.settle(wanted, results, started);
+        }
+        self.processor.recycle(buffer);
+    }
+
+    fn infer(
+        &mut self,
+        input: &[u8],
+        frames: &[(usize, DecodeParams, Written)],
+    ) -> Result<Vec<Result<Output, Error>>, Error> {
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => self.processor.model.session()?,
+        };
+        let decoder = &self.processor.description().decoder;
+        let batch = frames.len();
+        let mut session_after = None;
+        let results = panics::caught(|| {
+            let results = session.run(input, batch, |outputs| {
+                let decode = |(index, (_, params, frame)): (usize, &(usize, DecodeParams, Written))| {
+                    panics::caught(|| decoder.decode(outputs, index, batch, params, &frame.placement))
+                };
+                frames.iter().enumerate().map(decode).collect()
+            });
+            session_after = Some(session);
+            results
+        });
+        // A session that panicked is in nobody knows what state: the next batch gets a new one.
+        self.session = session_after;
+        results
+    }
+
+    fn settle(
+        &self,
+        frames: Vec<(usize, DecodeParams, Written)>,
+        results: Result<Vec<Result<Output, Error>>, Error>,
+        started: u64,
+    ) {
+        let processor = self.processor;
+        let ended = clock::now();
+        let batch_size = frames.len();
+        let oldest = frames.iter().map(|(_, _, frame)| frame.arrival).min().unwrap_or(started);
+        let failure = match &results {
+            Err(error) => Some(error.clone()),
+            Ok(results) => results.iter().find_map(|result| result.as_ref().err().cloned()),
+        };
+        {
+            let mut counters = processor.counters();
+            counters.batches += 1;
+            if let Some(count) = counters.batch_sizes.get_mut(batch_size - 1) {
+                *count += 1;
+            }
+            counters.formation.record(started.saturating_sub(oldest));
+            counters.inference.record(ended - started);
+            counters.consecutive_errors = if failure.is_some() { counters.consecutive_errors + 1 } else { 0 };
+        }
+        let (mut good, mut bad) = (0, 0);
+        let outcomes: Box<dyn Iterator<Item = Result<Output, Error>>> = match results {
+            Ok(results) => Box::new(results.into_iter()),
+            Err(error) => Box::new(std::iter::repeat_n(Err(error), batch_size)),
+        };
+        for ((_, _, frame), result) in frames.into_iter().zip(outcomes) {
+            let outcome = match result {
+                Ok(output) => {
+                    good += 1;
+                    Outcome::Result(Box::new(Inferred {
+                        model: processor.description().clone(),
+                        processor_id: processor.id().clone(),
+                        output,
+                        timing: Timing {
+                            queue: started.saturating_sub(frame.arrival + frame.preprocess),
+                            preprocess: frame.preprocess,
+                            inference: ended - started,
+                            total: ended - frame.arrival,
+                            batch_size: batch_size as u32,
+                        },
+                    }))
+                }
+                Err(error) => {
+                    bad += 1;
+                    Outcome::Failed(error)
+                }
+            };
+            frame.feed.settle(frame.lane_number, outcome);
+        }
+        {
+            let mut counters = processor.counters();
+            counters.results += good;
+            counters.errors += bad;
+        }
+        if let Some(error) = failure {
+            gst::warning!(CAT, "processor '{}': a batch of {batch_size} failed: {error}", processor.id());
+            processor.health.emit(|| Event::batch_error(processor.id(), batch_size, &error.message));
+        }
+    }
+}
+
+/// Moves the last frames into the places of those that are not wanted any more, so that the batch has no holes.
+fn close_gaps(buffer: &mut BatchBuffer, frames: &mut [(usize, DecodeParams, Written)]) {
+    let count = frames.len();
+    let mut taken = vec![false; count];
+    for (place, ..) in frames.iter() {
+        if let Some(taken) = taken.get_mut(*place) {
+            *taken = true;
+        }
+    }
+    let mut holes = (0..count).filter(|&place| !taken[place]);
+    for (place, ..) in frames.iter_mut() {
+        if *place >= count
+            && let Some(hole) = holes.next()
+        {
+            buffer.move_frame(*place, hole);
+            *place = hole;
+        }
+    }
+    frames.sort_unstable_by_key(|(place, ..)| *place);
+}

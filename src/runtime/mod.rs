@@ -1,0 +1,40 @@
+//! The process-wide runtime: feeds, processors, limits, results.
+//!
+//! It knows GStreamer's types and knows no element. Its locks, in the order in which they may be taken: the registry;
+//! then a processor's or a feed's state (never one under the other); then leaves (counters, rings, the pool's queue).
+//! None is held while anything outside is called.
+
+mod batch;
+mod clock;
+mod counters;
+mod error;
+mod feed;
+mod former;
+mod health;
+mod histogram;
+mod instance;
+mod lane;
+mod monitor;
+mod panics;
+mod pool;
+mod processor;
+pub mod properties;
+mod registry;
+mod settings;
+mod startup;
+
+use once_cell::sync::Lazy;
+
+pub use clock::wall_clock;
+pub use counters::{DropCause, FeedCounters, Timing};
+pub use error::{Error, ErrorCode};
+pub use feed::{
+    Delivery, Feed, FeedConfig, FeedListener, FeedSnapshot, Frame, FrameCaps, FrameTimes, Inferred, Outcome, Rejected,
+};
+pub use health::{Event, Field, HealthEvent, Severity, Subscription};
+pub use processor::{Limits, Processor, ProcessorConfig, ProcessorSnapshot};
+pub use registry::{OwnedProcessor, Runtime};
+pub use settings::{FeedSettings, Leaky, RtspSecurity};
+
+static CAT: Lazy<gst::DebugCategory> =
+    Lazy::new(|| gst::DebugCategory::new("nextvision", gst::DebugColorFlags::empty(), Some("NextVision runtime")));

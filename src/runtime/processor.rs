@@ -1,0 +1,419 @@
+//! A processor: one loaded model, its batch former and its instances.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::{
+    batch::{BatchBuffer, Place},
+    clock::{self, Time},
+    counters::DropCause,
+    feed::{Feed, Outcome},
+    former::{Complete, Decision, Former, Reservation},
+    health::Health,
+    histogram::Histogram,
+    panics,
+};
+use crate::inference::{BatchDim, Model, ModelConfig, ModelDescription, Placement};
+
+/// What its owner asks of a processor. Zero means automatic where a field says so.
+#[derive(Debug, Clone, Default)]
+pub struct ProcessorConfig {
+    pub id: String,
+    pub model: ModelConfig,
+    /// 0: automatic.
+    pub instances: usize,
+    /// 0: automatic.
+    pub max_batch_size: usize,
+    pub max_latency: Time,
+    /// 0: automatic.
+    pub queue_capacity: usize,
+    pub response_timeout: Time,
+    pub startup_timeout: Time,
+    pub batch_join_timeout: Time,
+}
+
+/// The config with everything automatic decided.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    pub instances: usize,
+    pub max_batch: usize,
+    /// Frames that a batch's memory has room for: more than `max_batch` for a fixed batch only.
+    pub batch_room: usize,
+    pub max_latency: Time,
+    pub queue_capacity: usize,
+    pub response_timeout: Time,
+    pub batch_join_timeout: Time,
+}
+
+/// A frame that lies in a batch.
+pub(super) struct Written {
+    pub feed: Arc<Feed>,
+    pub lane_number: u64,
+    pub placement: Placement,
+    pub arrival: Time,
+    pub preprocess: Time,
+}
+
+type BatchFormer = Former<Arc<Feed>, Written, Arc<BatchBuffer>>;
+
+/// What an instance does next.
+pub(super) enum Work {
+    Write(Reservation<Arc<Feed>, Arc<BatchBuffer>>),
+    Run(Complete<Written, Arc<BatchBuffer>>),
+    Stop,
+}
+
+pub struct Processor {
+    /// Unlike the id, never used again.
+    uid: u64,
+    id: Arc<str>,
+    description: Arc<ModelDescription>,
+    pub(super) model: Model,
+    limits: Limits,
+    pub(super) health: Arc<Health>,
+    /// Taken with nothing else held, and nothing else is taken while it is held.
+    state: Mutex<State>,
+    /// There may be work for an instance.
+    work: Condvar,
+    /// Somebody finished writing into a batch.
+    written: Condvar,
+    /// Frames that each feed may have waiting.
+    queue_share: AtomicUsize,
+    /// A leaf.
+    counters: Mutex<ProcessorCounters>,
+    /// One for each instance; a leaf.
+    runs: Vec<Mutex<Option<Run>>>,
+    /// Instances that have not ended. A leaf.
+    living: Mutex<usize>,
+    ended: Condvar,
+}
+
+struct State {
+    former: BatchFormer,
+    /// Memory for batches, kept.
+    buffers: Vec<Arc<BatchBuffer>>,
+    buffers_made: usize,
+    stopping: bool,
+}
+
+/// A batch that an instance has inside the model.
+struct Run {
+    started: Time,
+    frames: Vec<(Arc<Feed>, u64)>,
+    reported: bool,
+}
+
+/// A processor's figures. They only grow.
+#[derive(Debug, Clone, Default)]
+pub struct ProcessorCounters {
+    pub batches: u64,
+    pub results: u64,
+    pub errors: u64,
+    pub timed_out: u64,
+    /// Batches of 1, 2, ... frames.
+    pub batch_sizes: Vec<u64>,
+    pub formation: Histogram,
+    pub inference: Histogram,
+    /// Failed batches since the last good one.
+    pub consecutive_errors: u64,
+}
+
+/// How a processor is doing, from the outside.
+#[derive(Debug, Clone)]
+pub struct ProcessorSnapshot {
+    pub id: Arc<str>,
+    pub counters: ProcessorCounters,
+    pub limits: Limits,
+    pub feeds: usize,
+    /// Frames in the forming batch.
+    pub pending: usize,
+}
+
+impl Processor {
+    pub(super) fn new(id: &str, model: Model, limits: Limits, health: Arc<Health>) -> Arc<Self> {
+        static UIDS: AtomicU64 = AtomicU64::new(1);
+        Arc::new(Self {
+            uid: UIDS.fetch_add(1, Ordering::Relaxed),
+            id: id.into(),
+            description: Arc::new(model.description().clone()),
+            model,
+            limits,
+            health,
+            state: Mutex::new(State {
+                former: Former::new(limits.max_batch, limits.max_latency),
+                buffers: Vec::new(),
+                buffers_made: 0,
+                stopping: false,
+            }),
+            work: Condvar::new(),
+            written: Condvar::new(),
+            queue_share: AtomicUsize::new(usize::MAX),
+            counters: Mutex::new(ProcessorCounters {
+                batch_sizes: vec![0; limits.max_batch],
+                ..ProcessorCounters::default()
+            }),
+            runs: (0..limits.instances).map(|_| Mutex::new(None)).collect(),
+            living: Mutex::new(0),
+            ended: Condvar::new(),
+        })
+    }
+
+    pub fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    pub fn description(&self) -> &Arc<ModelDescription> {
+        &self.description
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub fn snapshot(&self) -> ProcessorSnapshot {
+        let (feeds, pending) = {
+            let state = self.state.lock();
+            (state.former.members(), state.former.pending())
+        };
+        let counters = self.counters.lock().clone();
+        ProcessorSnapshot { id: self.id.clone(), counters, limits: self.limits, feeds, pending }
+    }
+
+    /// Longest that a frame is expected to be inside: the wait for its batch, and two runs (one that is under way and its own).
+    pub fn latency(&self) -> Time {
+        self.limits.max_latency + 2 * self.counters.lock().inference.quantile(0.95)
+    }
+
+    pub(super) fn queue_share(&self) -> usize {
+        self.queue_share.load(Ordering::Relaxed)
+    }
+
+    /// So many frames of one feed keep every instance busy while the next batch forms.
+    pub(super) fn in_flight_limit(&self) -> usize {
+        (self.limits.instances + 1) * self.limits.max_batch
+    }
+
+    pub(super) fn attach(self: &Arc<Self>, feed: &Arc<Feed>) {
+        {
+            let mut state = self.state.lock();
+            state.former.attach(feed.id(), feed.clone(), feed.priority());
+            self.share_queue(&state);
+        }
+        feed.attach(self);
+    }
+
+    /// Called by the feed.
+    pub(super) fn detach(&self, feed: u64) {
+        let mut state = self.state.lock();
+        state.former.detach(feed);
+        self.share_queue(&state);
+    }
+
+    pub(super) fn set_priority(&self, feed: u64, priority: i32) {
+        self.state.lock().former.set_priority(feed, priority);
+    }
+
+    /// A frame came in: the thread that brought it also writes one, the next in turn.
+    pub(super) fn frame_arrived(&self, feed: u64, arrival: Time) {
+        let reservation = {
+            let mut state = self.state.lock();
+            state.former.arrived(feed, arrival);
+            self.reserve(&mut state)
+        };
+        if let Some(reservation) = reservation {
+            self.write(reservation);
+        }
+    }
+
+    /// The feed has a frame waiting that can be taken now.
+    pub(super) fn give_turn(&self, feed: u64) {
+        self.state.lock().former.give_turn(feed);
+        self.work.notify_one();
+    }
+
+    /// What an instance does next; waits for it.
+    pub(super) fn next_work(&self) -> Work {
+        let mut state = self.state.lock();
+        loop {
+            if !state.stopping
+                && let Some(reservation) = self.reserve(&mut state)
+            {
+                return Work::Write(reservation);
+            }
+            let decision = if state.stopping && state.former.pending() > 0 {
+                Decision::Take
+            } else {
+                state.former.decide(clock::now())
+            };
+            match decision {
+                Decision::Take => {
+                    let Some(id) = state.former.seal() else { continue };
+                    loop {
+                        if let Some(complete) = state.former.complete(id) {
+                            return Work::Run(complete);
+                        }
+                        // Whoever still writes is not blocked by anything: preprocessing is arithmetic.
+                        self.written.wait(&mut state);
+                    }
+                }
+                Decision::Idle if state.stopping && state.former.is_empty() => return Work::Stop,
+                Decision::Idle => self.work.wait(&mut state),
+                Decision::WaitUntil(time) => _ = self.work.wait_until(&mut state, clock::instant(time)),
+            }
+        }
+    }
+
+    /// Preprocesses the frame that a place was reserved for.
+    pub(super) fn write(&self, reservation: Reservation<Arc<Feed>, Arc<BatchBuffer>>) {
+        let feed = reservation.feed.clone();
+        let Some(started) = feed.start_next() else {
+            self.state.lock().former.give_back(reservation);
+            self.writing_ended();
+            return;
+        };
+        if started.more {
+            self.give_turn(feed.id());
+        }
+        let taken = clock::now();
+        let written = {
+            // SAFETY: the former hands out each place of a batch once, until it is given back.
+            let mut place = unsafe { Place::new(reservation.buffer.clone(), reservation.place) };
+            panics::caught(|| feed.preprocess(self.uid, &self.description.input, &started, place.bytes()))
+        };
+        match written {
+            Ok(placement) => {
+                let frame = Written {
+                    lane_number: started.lane_number,
+                    placement,
+                    arrival: started.arrival,
+                    preprocess: clock::now() - taken,
+                    feed,
+                };
+                self.state.lock().former.commit(reservation, frame, started.arrival);
+            }
+            Err(error) => {
+                self.state.lock().former.give_back(reservation);
+                feed.settle(started.lane_number, Outcome::Failed(error));
+            }
+        }
+        self.writing_ended();
+    }
+
+    pub(super) fn recycle(&self, buffer: Arc<BatchBuffer>) {
+        self.state.lock().buffers.push(buffer);
+    }
+
+    pub(super) fn counters(&self) -> parking_lot::MutexGuard<'_, ProcessorCounters> {
+        self.counters.lock()
+    }
+
+    pub(super) fn run_started(&self, instance: usize, started: Time, frames: Vec<(Arc<Feed>, u64)>) {
+        *self.runs[instance].lock() = Some(Run { started, frames, reported: false });
+    }
+
+    pub(super) fn run_ended(&self, instance: usize) {
+        let run = self.runs[instance].lock().take();
+        drop(run);
+    }
+
+    /// Gives up on frames whose run takes longer than `response-timeout`; returns how many.
+    pub(super) fn give_up_on_late_runs(&self, now: Time) -> u64 {
+        let mut late = Vec::new();
+        for run in &self.runs {
+            if let Some(run) = run.lock().as_mut()
+                && !run.reported
+                && now.saturating_sub(run.started) > self.limits.response_timeout
+            {
+                run.reported = true;
+                late.append(&mut run.frames);
+            }
+        }
+        let timed_out = late
+            .into_iter()
+            .filter(|(feed, lane_number)| feed.settle(*lane_number, Outcome::Dropped(DropCause::TimedOut)))
+            .count() as u64;
+        self.counters.lock().timed_out += timed_out;
+        timed_out
+    }
+
+    pub(super) fn instance_started(&self) {
+        *self.living.lock() += 1;
+    }
+
+    pub(super) fn instance_ended(&self) {
+        *self.living.lock() -= 1;
+        self.ended.notify_all();
+    }
+
+    /// Lets the instances finish what lies in batches and end. Returns how many did not within `batch-join-timeout`.
+    pub(super) fn stop(&self) -> usize {
+        self.state.lock().stopping = true;
+        self.work.notify_all();
+        let until = Instant::now() + Duration::from_nanos(self.limits.batch_join_timeout);
+        let mut living = self.living.lock();
+        while *living > 0 {
+            if self.ended.wait_until(&mut living, until).timed_out() {
+                break;
+            }
+        }
+        *living
+    }
+
+    fn reserve(&self, state: &mut State) -> Option<Reservation<Arc<Feed>, Arc<BatchBuffer>>> {
+        if state.stopping {
+            return None;
+        }
+        let State { former, buffers, buffers_made, .. } = state;
+        former.reserve(|| {
+            buffers.pop().or_else(|| {
+                // One for each instance, and one that forms meanwhile.
+                if *buffers_made > self.limits.instances {
+                    return None;
+                }
+                let buffer = BatchBuffer::new(self.description.input.frame_bytes(), self.limits.batch_room)?;
+                *buffers_made += 1;
+                Some(Arc::new(buffer))
+            })
+        })
+    }
+
+    fn share_queue(&self, state: &State) {
+        let feeds = state.former.members().max(1);
+        self.queue_share.store((self.limits.queue_capacity / feeds).max(1), Ordering::Relaxed);
+    }
+
+    fn writing_ended(&self) {
+        self.work.notify_one();
+        self.written.notify_all();
+    }
+}
+
+impl Limits {
+    /// Decides what the config leaves open, but for `instances` and `max_batch`, which are measured.
+    pub(super) fn new(config: &ProcessorConfig, batch: BatchDim, instances: usize, max_batch: usize) -> Self {
+        let (max_batch, batch_room) = match batch {
+            BatchDim::Dynamic => (max_batch, max_batch),
+            BatchDim::Fixed(frames) => (max_batch.min(frames), frames),
+        };
+        let queue_capacity = match config.queue_capacity {
+            0 => 4 * max_batch * instances,
+            set => set,
+        };
+        Self {
+            instances,
+            max_batch,
+            batch_room,
+            max_latency: config.max_latency,
+            queue_capacity,
+            response_timeout: config.response_timeout,
+            batch_join_timeout: config.batch_join_timeout,
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The runtime itself: which feeds and processors there are, and who is bound to whom.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    env,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+
+use super::{
+    CAT, Error, ErrorCode,
+    clock::{self, Time},
+    counters::DropCause,
+    feed::{Feed, FeedConfig},
+    health::{Event, Health, Severity},
+    monitor::Monitor,
+    pool::Pool,
+    processor::{Processor, ProcessorConfig},
+    startup,
+};
+
+const DEFAULT_MAX_FEEDS: u32 = 64;
+const DEFAULT_HEALTH_CAPACITY: usize = 256;
+
+/// A handle of the one runtime of the process; it lives as long as somebody holds one.
+#[derive(Clone)]
+pub struct Runtime(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    started: Time,
+    pub(super) pool: Arc<Pool>,
+    pub(super) health: Arc<Health>,
+    registry: Mutex<Registry>,
+    monitor: Monitor,
+}
+
+struct Registry {
+    max_feeds: u32,
+    feeds: BTreeMap<u64, Arc<Feed>>,
+    processors: HashMap<String, Slot>,
+}
+
+/// Who has a processor id.
+enum Slot {
+    /// Its model is being loaded, or it is being stopped.
+    Busy,
+    Ready(Arc<Processor>),
+}
+
+static CURRENT: Mutex<Weak<Inner>> = Mutex::new(Weak::new());
+
+impl Runtime {
+    /// The runtime of this process.
+    pub fn get() -> Self {
+        let mut current = CURRENT.lock();
+        if let Some(inner) = current.upgrade() {
+            return Self(inner);
+        }
+        let pool = Arc::new(Pool::new());
+        let inner = Arc::new_cyclic(|inner| Inner {
+            started: clock::now(),
+            health: Health::new(pool.clone(), DEFAULT_HEALTH_CAPACITY),
+            pool,
+            registry: Mutex::new(Registry {
+                max_feeds: max_feeds_from_environment(),
+                feeds: BTreeMap::new(),
+                processors: HashMap::new(),
+            }),
+            monitor: Monitor::new(inner.clone()),
+        });
+        *current = Arc::downgrade(&inner);
+        Self(inner)
+    }
+
+    /// Nanoseconds since it was made.
+    pub fn uptime(&self) -> Time {
+        clock::now() - self.0.started
+    }
+
+    pub fn health(&self) -> &Arc<Health> {
+        &self.0.health
+    }
+
+    pub fn feed_count(&self) -> usize {
+        self.0.registry.lock().feeds.len()
+    }
+
+    pub fn max_feeds(&self) -> u32 {
+        self.0.registry.lock().max_feeds
+    }
+
+    pub fn set_max_feeds(&self, max_feeds: u32) {
+        self.0.registry.lock().max_feeds = max_feeds;
+    }
+
+    pub fn feeds(&self) -> Vec<Arc<Feed>> {
+        self.0.registry.lock().feeds.values().cloned().collect()
+    }
+
+    pub fn processors(&self) -> Vec<Arc<Processor>> {
+        self.0.registry.lock().processors.values().filter_map(Slot::ready).cloned().collect()
+    }
+
+    pub fn processor(&self, id: &str) -> Option<Arc<Processor>> {
+        self.0.registry.lock().processors.get(id).and_then(Slot::ready).cloned()
+    }
+
+    /// Takes one of the places for feeds, and binds the feed to its processor now or when there is one.
+    pub fn add_feed(&self, config: FeedConfig) -> Result<Arc<Feed>, Error> {
+        static IDS: AtomicU64 = AtomicU64::new(1);
+        let (feed, processor) = {
+            let mut registry = self.0.registry.lock();
+            let max = registry.max_feeds;
+            if registry.feeds.len() >= max as usize {
+                return Err(Error {
+                    code: ErrorCode::FeedLimitExceeded,
+                    message: format!(
+                        "all {max} places for feeds are taken: stop a feed, or raise `max-feeds` of `nvhealth` (or NV_MAX_FEEDS)"
+                    ),
+                    max: Some(max),
+                });
+            }
+            let id = IDS.fetch_add(1, Ordering::Relaxed);
+            let feed = Arc::new(Feed::new(id, config, self.0.pool.clone()));
+            registry.feeds.insert(id, feed.clone());
+            let processor = registry.processors.get(feed.processor_id()).and_then(Slot::ready).cloned();
+            (feed, processor)
+        };
+        self.0.monitor.start();
+        self.0.health.emit(|| Event::new("feed-added", Severity::Info).of_feed(feed.id(), feed.name()));
+        match processor {
+            Some(processor) => self.bind(&feed, &processor),
+            None => {
+                gst::info!(CAT, "feed {} waits for processor '{}'", feed.name(), feed.processor_id());
+                self.0.health.emit(|| Event::new("feed-pending", Severity::Info).of_feed(feed.id(), feed.name()));
+            }
+        }
+        Ok(feed)
+    }
+
+    /// Ends a feed and gives its place back.
+    pub fn remove_feed(&self, feed: &Feed) {
+        if self.0.registry.lock().feeds.remove(&feed.id()).is_some() {
+            feed.end(DropCause::Flushed);
+            self.0.health.emit(|| {
+                Event::new("feed-stopped", Severity::Info).of_feed(feed.id(), feed.name()).text("reason", "requested")
+            });
+        }
+    }
+
+    /// Loads a model and starts its instances; may take long, and nothing else waits meanwhile.
+    pub fn add_processor(&self, config: ProcessorConfig) -> Result<OwnedProcessor, Error> {
+        let id = config.id.clone();
+        {
+            let mut registry = self.0.registry.lock();
+            if registry.processors.contains_key(&id) {
+                return Err(Error::new(
+                    ErrorCode::DuplicateProcessorId,
+                    format!(
+                        "processor '{id}' has an owner already: choose another `processor-id`, or leave `model` unset to share it"
+                    ),
+                ));
+            }
+            registry.processors.insert(id.clone(), Slot::Busy);
+        }
+        let begun = clock::now();
+        let processor = match startup::start(config, &self.0.health) {
+            Ok(processor) => processor,
+            Err(error) => {
+                self.0.registry.lock().processors.remove(&id);
+                return Err(error);
+            }
+        };
+        let waiting: Vec<_> = {
+            let mut registry = self.0.registry.lock();
+            registry.processors.insert(id.clone(), Slot::Ready(processor.clone()));
+            registry.feeds.values().filter(|feed| feed.processor_id() == id).cloned().collect()
+        };
+        self.0.health.emit(|| {
+            Event::new("processor-ready", Severity::Info)
+                .of_processor(processor.id())
+                .duration("startup-time", clock::now() - begun)
+                .count("instances", processor.limits().instances as u64)
+                .count("max-batch-size", processor.limits().max_batch as u64)
+        });
+        for feed in waiting {
+            self.bind(&feed, &processor);
+        }
+        Ok(OwnedProcessor { runtime: self.clone(), processor })
+    }
+
+    fn remove_processor(&self, processor: &Arc<Processor>) {
+        let id = &**processor.id();
+        let bound: Vec<_> = {
+            let mut registry = self.0.registry.lock();
+            registry.processors.insert(id.to_owned(), Slot::Busy);
+            registry.feeds.values().filter(|feed| feed.processor_id() == id).cloned().collect()
+        };
+        for feed in &bound {
+            feed.detach();
+            self.0.health.emit(|| {
+                Event::new("processor-lost", Severity::Warning)
+                    .of_feed(feed.id(), feed.name())
+                    .of_processor(processor.id())
+            });
+        }
+        let left = processor.stop();
+        if left > 0 {
+            gst::warning!(CAT, "processor '{id}': {left} instances do not return from the model; left behind");
+            self.0.health.emit(|| {
+                Event::new("thread-detached", Severity::Error).of_processor(processor.id()).text("label", "instance")
+            });
+        }
+        self.0.registry.lock().processors.remove(id);
+        self.0.health.emit(|| Event::new("processor-removed", Severity::Info).of_processor(processor.id()));
+    }
+
+    fn bind(&self, feed: &Arc<Feed>, processor: &Arc<Processor>) {
+        processor.attach(feed);
+        gst::debug!(CAT, "feed {} is bound to processor '{}'", feed.name(), processor.id());
+        self.0.health.emit(|| {
+            Event::new("feed-attached", Severity::Info).of_feed(feed.id(), feed.name()).of_processor(processor.id())
+        });
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.monitor.stop();
+    }
+}
+
+impl Slot {
+    fn ready(&self) -> Option<&Arc<Processor>> {
+        match self {
+            Self::Ready(processor) => Some(processor),
+            Self::Busy => None,
+        }
+    }
+}
+
+/// A processor in the hands of its owner: stopped and forgotten when dropped.
+pub struct OwnedProcessor {
+    runtime: Runtime,
+    processor: Arc<Processor>,
+}
+
+impl std::ops::Deref for OwnedProcessor {
+    type Target = Arc<Processor>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.processor
+    }
+}
+
+impl Drop for OwnedProcessor {
+    fn drop(&mut self) {
+        self.runtime.remove_processor(&self.processor);
+    }
+}
+
+fn max_feeds_from_environment() -> u32 {
+    let Ok(set) = env::var("NV_MAX_FEEDS") else { return DEFAULT_MAX_FEEDS };
+    match set.parse() {
+        Ok(max) if max > 0 => max,
+        _ => {
+            gst::warning!(CAT, "NV_MAX_FEEDS is '{set}', which is not a number above 0; {DEFAULT_MAX_FEEDS} it is");
+            DEFAULT_MAX_FEEDS
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Bringing a processor up: loading its model, choosing what was left open, warming it up, starting its instances.
+
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    CAT, Error, ErrorCode,
+    batch::BatchBuffer,
+    health::Health,
+    instance, panics,
+    processor::{Limits, Processor, ProcessorConfig},
+};
+use crate::inference::{BatchDim, ExecutionProvider, Model, Session};
+
+/// Batch sizes that are tried where `max-batch-size` is left open.
+const BATCHES: [usize; 4] = [1, 2, 4, 8];
+/// A larger batch has to gain this much over a smaller one: it costs latency and memory.
+const WORTHWHILE: f64 = 0.97;
+/// Share of `startup-timeout` that measuring may take.
+const MEASURING_SHARE: u32 = 10;
+/// Largest batch on anything but a CPU where `max-batch-size` is left open.
+const ACCELERATOR_BATCH: usize = 16;
+
+/// Returns when the processor is ready, or with an error when it cannot be, at the latest after `startup-timeout`.
+/// A model that is still loading by then is dropped when it has loaded.
+pub fn start(config: ProcessorConfig, health: &Arc<Health>) -> Result<Arc<Processor>, Error> {
+    let timeout = Duration::from_nanos(config.startup_timeout);
+    let id = config.id.clone();
+    let health = health.clone();
+    let (done, outcome) = mpsc::sync_channel(0);
+    let load = move || {
+        let loaded = panics::caught(|| load(&config));
+        let started = loaded.and_then(|(model, sessions, limits)| {
+            let processor = Processor::new(&config.id, model, limits, health);
+            Ok((processor, sessions))
+        });
+        // Nobody takes it: it came too late, and goes as it came.
+        _ = done.send(started);
+    };
+    thread::Builder::new().name("nv-startup".into()).spawn(load).map_err(|error| {
+        Error::new(ErrorCode::ThreadSpawnFailed, format!("cannot start a thread to load a model: {error}"))
+    })?;
+    let (processor, sessions) = outcome.recv_timeout(timeout).map_err(|_| {
+        Error::new(
+            ErrorCode::ProcessorStartupTimeout,
+            format!(
+                "processor '{id}' was not ready within {:.1} s: raise `startup-timeout` or use a smaller model",
+                timeout.as_secs_f64()
+            ),
+        )
+    })??;
+    for (index, session) in sessions.into_iter().enumerate() {
+        if let Err(error) = instance::start(&processor, index, session) {
+            processor.stop();
+            return Err(error);
+        }
+    }
+    Ok(processor)
+}
+
+fn load(config: &ProcessorConfig) -> Result<(Model, Vec<Session>, Limits), Error> {
+    let begun = Instant::now();
+    let mut model_config = config.model.clone();
+    model_config.intra_op_threads = model_config.intra_op_threads.max(1);
+    let model = Model::load(&model_config)?;
+    for warning in model.warnings() {
+        gst::warning!(CAT, "{}: {warning}", config.model.model.display());
+    }
+    let instances = match config.instances {
+        0 => instances_for(model.provider(), model_config.intra_op_threads),
+        set => set,
+    };
+    let mut session = model.session()?;
+    let batch = model.description().input.batch;
+    let max_batch = match (config.max_batch_size, batch) {
+        (0, BatchDim::Fixed(frames)) => frames,
+        (0, BatchDim::Dynamic) if model.provider() != ExecutionProvider::Cpu => ACCELERATOR_BATCH,
+        (0, BatchDim::Dynamic) => {
+            let budget = Duration::from_nanos(config.startup_timeout) / MEASURING_SHARE;
+            best_batch(&mut session, model.description().input.frame_bytes(), budget)?
+        }
+        (set, _) => set,
+    };
+    let limits = Limits::new(config, batch, instances, max_batch);
+    let mut sessions = vec![session];
+    while sessions.len() < instances {
+        sessions.push(model.session()?);
+    }
+    let frame_bytes = model.description().input.frame_bytes();
+    for session in &mut sessions {
+        // The first run of a shape allocates: not at a frame's cost.
+        let mut buffer = memory(frame_bytes, limits.batch_room)?;
+        session.run(buffer.bytes(), limits.max_batch, |_| ())?;
+    }
+    gst::info!(
+        CAT,
+        "processor '{}' is ready after {:.2} s: {instances} instances, batches of up to {}",
+        config.id,
+        begun.elapsed().as_secs_f64(),
+        limits.max_batch
+    );
+    Ok((model, sessions, limits))
+}
+
+/// On a CPU many instances with one thread each beat one with many threads; anything else is one device.
+fn instances_for(provider: ExecutionProvider, threads: usize) -> usize {
+    match provider {
+        ExecutionProvider::Cpu => (thread::available_parallelism().map_or(1, usize::from) / threads).max(1),
+        _ => 1,
+    }
+}
+
+/// The smallest batch that takes about the least time a frame.
+fn best_batch(session: &mut Session, frame_bytes: usize, budget: Duration) -> Result<usize, Error> {
+    let begun = Instant::now();
+    let mut best = (1, f64::INFINITY);
+    for batch in BATCHES {
+        let mut buffer = memory(frame_bytes, batch)?;
+        // The first run of a shape allocates.
+        session.run(buffer.bytes(), batch, |_| ())?;
+        let mut fastest = Duration::MAX;
+        for _ in 0..3 {
+            let run = Instant::now();
+            session.run(buffer.bytes(), batch, |_| ())?;
+            fastest = fastest.min(run.elapsed());
+        }
+        let per_frame = fastest.as_secs_f64() / batch as f64;
+        gst::debug!(CAT, "batch of {batch}: {:.3} ms a frame", per_frame * 1e3);
+        if per_frame < best.1 * WORTHWHILE {
+            best = (batch, per_frame);
+        }
+        if begun.elapsed() > budget {
+            break;
+        }
+    }
+    Ok(best.0)
+}
+
+fn memory(frame_bytes: usize, frames: usize) -> Result<BatchBuffer, Error> {
+    BatchBuffer::new(frame_bytes, frames).ok_or_else(|| {
+        Error::new(
+            ErrorCode::InvalidConfig,
+            format!("no memory for a batch of {frames} frames of {frame_bytes} bytes: set a smaller `max-batch-size`"),
+        )
+    })
+}
