@@ -9,6 +9,7 @@ mod clock;
 mod counters;
 mod error;
 mod feed;
+mod figures;
 mod former;
 mod health;
 mod histogram;
@@ -20,6 +21,7 @@ mod pool;
 mod processor;
 pub mod properties;
 mod registry;
+mod result;
 mod settings;
 mod startup;
 
@@ -34,6 +36,7 @@ pub use feed::{
 pub use health::{Event, Field, HealthEvent, Severity, Subscription};
 pub use processor::{Limits, Processor, ProcessorConfig, ProcessorSnapshot};
 pub use registry::{OwnedProcessor, Runtime};
+pub use result::FrameResult;
 pub use settings::{FeedSettings, Leaky, RtspSecurity};
 
 static CAT: Lazy<gst::DebugCategory> =
