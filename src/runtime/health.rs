@@ -124,6 +124,7 @@ impl HealthEvent {
 }
 
 type Callback = Box<dyn Fn(&HealthEvent) + Send + Sync>;
+type Wants = Box<dyn Fn() -> bool + Send + Sync>;
 
 /// Ends the subscription when dropped.
 pub struct Subscription {
@@ -132,6 +133,8 @@ pub struct Subscription {
 }
 
 struct Subscriber {
+    /// Whether anybody is behind it at the moment; asked from any thread, must not block.
+    wants: Wants,
     callback: Callback,
     /// A leaf.
     ring: Mutex<Ring>,
@@ -165,8 +168,14 @@ impl Health {
         })
     }
 
-    pub fn subscribe(self: &Arc<Self>, callback: impl Fn(&HealthEvent) + Send + Sync + 'static) -> Subscription {
-        let subscriber = Arc::new(Subscriber { callback: Box::new(callback), ring: Mutex::default() });
+    /// `callback` is called from the pool, in order, while `wants` says that somebody listens.
+    pub fn subscribe(
+        self: &Arc<Self>,
+        wants: impl Fn() -> bool + Send + Sync + 'static,
+        callback: impl Fn(&HealthEvent) + Send + Sync + 'static,
+    ) -> Subscription {
+        let (wants, callback) = (Box::new(wants), Box::new(callback));
+        let subscriber = Arc::new(Subscriber { wants, callback, ring: Mutex::default() });
         let mut subscribers = self.subscribers.lock();
         subscribers.push(subscriber.clone());
         self.listening.store(subscribers.len(), Ordering::Release);
@@ -178,8 +187,12 @@ impl Health {
         if self.listening.load(Ordering::Acquire) == 0 {
             return;
         }
+        let mut subscribers = self.subscribers.lock().clone();
+        subscribers.retain(|subscriber| (subscriber.wants)());
+        if subscribers.is_empty() {
+            return;
+        }
         let event = event();
-        let subscribers = self.subscribers.lock().clone();
         let told = HealthEvent { seq: SEQ.fetch_add(1, Ordering::Relaxed), time: clock::wall_clock(), event };
         let capacity = self.capacity.load(Ordering::Relaxed);
         for subscriber in subscribers {

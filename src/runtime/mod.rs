@@ -16,6 +16,7 @@ mod histogram;
 mod instance;
 mod lane;
 mod monitor;
+mod object;
 mod panics;
 mod pool;
 mod processor;
@@ -34,6 +35,7 @@ pub use feed::{
     Delivery, Feed, FeedConfig, FeedListener, FeedSnapshot, Frame, FrameCaps, FrameTimes, Inferred, Outcome, Rejected,
 };
 pub use health::{Event, Field, HealthEvent, Severity, Subscription};
+pub use object::NvRuntime;
 pub use processor::{Limits, Processor, ProcessorConfig, ProcessorSnapshot};
 pub use registry::{OwnedProcessor, Runtime};
 pub use result::FrameResult;

@@ -67,6 +67,7 @@ impl Pool {
     }
 
     /// Waits until every thread has ended or `timeout` is over; true if they have.
+    #[cfg(test)]
     pub fn close(&self, timeout: Duration) -> bool {
         let until = Instant::now() + timeout;
         let mut state = self.shared.state.lock();
@@ -148,7 +149,7 @@ mod tests {
         for _ in 0..20 {
             let (open, gate) = mpsc::channel::<()>();
             gates.push(open);
-            pool.run(move || drop(gate.recv()));
+            pool.run(move || _ = gate.recv());
         }
         let (done, wait) = mpsc::channel();
         pool.run(move || done.send(()).unwrap());

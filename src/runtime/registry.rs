@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use glib::object::ObjectExt;
 use parking_lot::Mutex;
 
 use super::{
@@ -18,6 +19,7 @@ use super::{
     feed::{Feed, FeedConfig},
     health::{Event, Health, Severity},
     monitor::Monitor,
+    object::NvRuntime,
     pool::Pool,
     processor::{Processor, ProcessorConfig},
     startup,
@@ -27,7 +29,7 @@ const DEFAULT_MAX_FEEDS: u32 = 64;
 const DEFAULT_HEALTH_CAPACITY: usize = 256;
 
 /// A handle of the one runtime of the process; it lives as long as somebody holds one.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Runtime(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
@@ -36,6 +38,8 @@ pub(super) struct Inner {
     pub(super) health: Arc<Health>,
     registry: Mutex<Registry>,
     monitor: Monitor,
+    /// The runtime as other languages see it, while anybody holds it.
+    pub(super) object: Mutex<glib::WeakRef<NvRuntime>>,
 }
 
 struct Registry {
@@ -71,6 +75,7 @@ impl Runtime {
                 processors: HashMap::new(),
             }),
             monitor: Monitor::new(inner.clone()),
+            object: Mutex::new(glib::WeakRef::new()),
         });
         *current = Arc::downgrade(&inner);
         Self(inner)
@@ -79,6 +84,16 @@ impl Runtime {
     /// Nanoseconds since it was made.
     pub fn uptime(&self) -> Time {
         clock::now() - self.0.started
+    }
+
+    /// The runtime as an object with properties and signals; the same one for everybody who asks.
+    pub fn object(&self) -> NvRuntime {
+        let mut kept = self.0.object.lock();
+        kept.upgrade().unwrap_or_else(|| {
+            let object = NvRuntime::new(self.clone());
+            *kept = object.downgrade();
+            object
+        })
     }
 
     pub fn health(&self) -> &Arc<Health> {
@@ -225,6 +240,12 @@ impl Runtime {
         self.0.health.emit(|| {
             Event::new("feed-attached", Severity::Info).of_feed(feed.id(), feed.name()).of_processor(processor.id())
         });
+    }
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").finish_non_exhaustive()
     }
 }
 
