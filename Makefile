@@ -33,10 +33,10 @@ lint: setup ## Check formatting, clippy and the documentation, warnings denied
 bench: setup ## Measure throughput against what ONNX Runtime alone gives
 	cargo bench --locked
 
+# ONNX Runtime goes beside the plugin by its soname: GStreamer takes every file there that ends with .so for a plugin.
 # Under sudo, which finds no cargo and would leave files of root's, only what is built is installed.
 install: $(if $(SUDO_USER),$(PLUGIN),build) ## Install the plugin where GStreamer looks (PLUGINDIR, PREFIX, DESTDIR)
 	install -D -m 644 $(PLUGIN) $(DESTDIR)$(PLUGINDIR)/libgstnextvision.so
-	# By its soname, because GStreamer takes every file in this folder that ends with .so for a plugin.
 	install -D -m 644 $(TARGET)/release/libonnxruntime.so $(DESTDIR)$(PLUGINDIR)/libonnxruntime.so.1
 
 $(PLUGIN):
