@@ -1,0 +1,50 @@
+# `make` alone lists what there is to make.
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+PLUGIN := $(TARGET)/release/libgstnextvision.so
+
+# Where GStreamer looks: the system's folder for root, a package (DESTDIR) or a PREFIX, else the user's own.
+pluginsdir = $(shell pkg-config $(if $(PREFIX),--define-variable=prefix=$(PREFIX)) --variable=pluginsdir gstreamer-1.0)
+userdir = $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/gstreamer-1.0/plugins
+PLUGINDIR ?= $(if $(PREFIX)$(DESTDIR)$(filter 0,$(shell id -u)),$(pluginsdir),$(userdir))
+
+.PHONY: help setup build demo test lint bench install uninstall clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Get what the other targets need: system packages, ONNX Runtime
+	@scripts/setup
+
+build: setup ## Build the plugin: target/release/libgstnextvision.so
+	cargo build --release --locked
+
+demo: build ## Find objects in several videos at once; pictures go to target/demo
+	scripts/demo
+
+test: setup ## Run all tests
+	cargo test --locked
+
+lint: setup ## Check formatting, clippy and the documentation, warnings denied
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps
+
+bench: setup ## Measure throughput against what ONNX Runtime alone gives
+	cargo bench --locked
+
+# ONNX Runtime goes beside the plugin by its soname: GStreamer takes every file there that ends with .so for a plugin.
+# Under sudo, which finds no cargo and would leave files of root's, only what is built is installed.
+install: $(if $(SUDO_USER),$(PLUGIN),build) ## Install the plugin where GStreamer looks (PLUGINDIR, PREFIX, DESTDIR)
+	install -D -m 644 $(PLUGIN) $(DESTDIR)$(PLUGINDIR)/libgstnextvision.so
+	install -D -m 644 $(TARGET)/release/libonnxruntime.so $(DESTDIR)$(PLUGINDIR)/libonnxruntime.so.1
+
+$(PLUGIN):
+	@echo "$@ is not built: run 'make build' without sudo first" >&2; exit 1
+
+uninstall: ## Remove what `make install` installed
+	rm -f $(DESTDIR)$(PLUGINDIR)/libgstnextvision.so $(DESTDIR)$(PLUGINDIR)/libonnxruntime.so.1
+
+clean: ## Remove what was built; ONNX Runtime stays in the cache
+	cargo clean
+	rm -rf target
