@@ -31,7 +31,7 @@ impl End2end {
         };
         let evident = spec.id.as_deref() == Some(ID)
             || (columns.is_some()
-                && !rows.is_some_and(|rows| anchors_per_cell(hints, rows).is_some())
+                && rows.is_none_or(|rows| anchors_per_cell(hints, rows).is_none())
                 && (rows == Some(USUAL_ROWS) || hints.classes.is_some_and(|classes| !(1..=2).contains(&classes))));
         Ok(Self { slot: Slot::new(spec), evident })
     }

@@ -193,6 +193,25 @@ fn layout(dims: [Option<usize>; 2], id: &str, hints: &DecoderHints) -> Result<La
     }
 }
 
+/// Lifts each of `best` to its score where that is greater, which a NaN never is.
+#[inline(always)]
+fn raise<T: Real>(best: &mut [f32], scores: &[T]) {
+    for (best, score) in best.iter_mut().zip(scores) {
+        // One instruction where `f32::max` is several.
+        let score = score.real();
+        *best = if score > *best { score } else { *best };
+    }
+}
+
+/// The greatest of the scores. In lanes, so that no comparison waits for the one before.
+fn greatest<T: Real>(scores: &[T]) -> f32 {
+    let mut best = [f32::NEG_INFINITY; 16];
+    for lanes in scores.chunks(best.len()) {
+        raise(&mut best, lanes);
+    }
+    best.into_iter().fold(f32::NEG_INFINITY, f32::max)
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Scan {
     anchors: usize,
@@ -212,11 +231,7 @@ impl Scan {
             let end = (start + BLOCK).min(self.anchors);
             let mut best = [f32::NEG_INFINITY; BLOCK];
             for class in scores.chunks_exact(self.anchors) {
-                for (best, score) in best.iter_mut().zip(&class[start..end]) {
-                    // Never a NaN, and one instruction where `f32::max` is several.
-                    let score = score.real();
-                    *best = if score > *best { score } else { *best };
-                }
+                raise(&mut best, &class[start..end]);
             }
             for (anchor, _) in (start..end).zip(best).filter(|(_, best)| *best >= self.threshold) {
                 let scores = (4..self.channels).map(|channel| at(channel, anchor));
@@ -232,7 +247,7 @@ impl Scan {
             let &[x, y, w, h, ref objectness @ ..] = head else { return };
             let objectness = objectness.first().map_or(1.0, |objectness| objectness.real());
             // Scores are at most 1: nothing that fails here could pass as a product.
-            if objectness >= self.threshold {
+            if objectness >= self.threshold && objectness * greatest(scores) >= self.threshold {
                 let scores = scores.iter().map(|score| score.real());
                 self.push(anchor, objectness, scores, [x, y, w, h].map(T::real), candidates);
             }
