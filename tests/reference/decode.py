@@ -244,7 +244,10 @@ def yolo_cases(fixtures):
                 boxes[row, row // 3] = bad
             elif row < 15:
                 objectness[row] = bad
-        scores[20:30, 0], scores[25:32, 1], scores[28:, 2] = np.nan, np.inf, -np.inf
+        scores[20:30, 0], scores[25:32, 1], scores[28:36, 2] = np.nan, np.inf, -np.inf
+        # The sure class comes before one that is no number, in the surest boxes.
+        boxes[40:44] = [[40 + 80 * i, 160, 60, 30] for i in range(4)]
+        scores[40:44] = [[0.99, 0, np.nan], [0.98, np.nan, 0], [0.97, 0, np.inf], [0.96, np.nan, np.nan]]
         for element in ("float32", "float16"):
             bad = [yolo(layout, boxes, scores, objectness)]
             add(f"numbers that are not finite, {element}", layout, bad, element=element)
@@ -258,6 +261,10 @@ def yolo_cases(fixtures):
 
     # More than one block of anchors, and not a whole number of them.
     add("700 anchors", "v8", [yolo("v8", *scene(80, anchors=700, objects=25))])
+    boxes, scores = np.ones((700, 4)), np.zeros((700, 3))
+    for place, anchor in enumerate([0, 255, 256, 511, 512, 699]):
+        boxes[anchor], scores[anchor, place % 3] = [30 + 50 * place, 160, 40, 40], 0.9 - 0.1 * place
+    add("the ends of the blocks", "v8", [yolo("v8", boxes, scores)])
     add("700 anchors, half precision", "v8", [yolo("v8", *scene(81, anchors=700, objects=25))], element="float16")
     boxes, scores, _ = scene(82)
     add("normalised", "v8", [yolo("v8", boxes / 320, scores)], normalized=True)
