@@ -1,5 +1,19 @@
 //! What the numbers that come out of a model mean.
 
+mod boxes;
+mod choose;
+mod classifier;
+mod cut;
+mod detr;
+mod end2end;
+#[cfg(test)]
+mod reference;
+mod ssd;
+mod tensors;
+#[cfg(test)]
+mod tests;
+mod yolo;
+
 use super::{Error, Output, Placement};
 
 /// The families of outputs that are understood; the `decoder` property.
@@ -21,6 +35,21 @@ pub enum DecoderKind {
     Classifier,
     #[enum_value(name = "The tensors as they are", nick = "tensors")]
     Tensors,
+}
+
+impl DecoderKind {
+    /// As the property has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Yolo => "yolo",
+            Self::YoloEnd2end => "yolo-end2end",
+            Self::Ssd => "ssd",
+            Self::Detr => "detr",
+            Self::Classifier => "classifier",
+            Self::Tensors => "tensors",
+        }
+    }
 }
 
 /// What a feed wants to be told; changeable from frame to frame.
@@ -81,35 +110,71 @@ pub struct DecoderHints {
 }
 
 /// Reads one frame's share of a run's outputs.
+///
+/// In every family a number that is not finite counts as not there: such a score is no class's best, and a box with
+/// one is no box.
 #[derive(Debug, Clone)]
-pub struct Decoder {}
+pub struct Decoder(Family);
+
+#[derive(Debug, Clone)]
+enum Family {
+    Yolo(yolo::Yolo),
+    End2end(end2end::End2end),
+    Ssd(ssd::Ssd),
+    Detr(detr::Detr),
+    Classifier(classifier::Classifier),
+    Tensors(tensors::Tensors),
+}
 
 impl Decoder {
     /// Chooses the decoder (`kind` Auto) or checks that the one asked for can read these outputs. An error says which
-    /// outputs there are and what to set.
-    pub fn new(_hints: &DecoderHints) -> Result<Self, Error> {
-        Ok(Self {})
+    /// outputs there are and what to set: `ModelInvalid` where nothing can be chosen, `InvalidConfig` where the one
+    /// asked for does not fit.
+    pub fn new(hints: &DecoderHints) -> Result<Self, Error> {
+        choose::choose(hints).map(Self)
     }
 
     /// Never `Auto`.
     pub fn kind(&self) -> DecoderKind {
-        DecoderKind::Tensors
+        match self.0 {
+            Family::Yolo(_) => DecoderKind::Yolo,
+            Family::End2end(_) => DecoderKind::YoloEnd2end,
+            Family::Ssd(_) => DecoderKind::Ssd,
+            Family::Detr(_) => DecoderKind::Detr,
+            Family::Classifier(_) => DecoderKind::Classifier,
+            Family::Tensors(_) => DecoderKind::Tensors,
+        }
     }
 
     /// Number of classes, where the shapes tell it.
     pub fn classes(&self) -> Option<usize> {
-        None
+        match &self.0 {
+            Family::Yolo(yolo) => yolo.classes,
+            Family::Detr(detr) => Some(detr.classes),
+            Family::Classifier(classifier) => classifier.classes,
+            Family::End2end(_) | Family::Ssd(_) | Family::Tensors(_) => None,
+        }
     }
 
     /// What frame `index` of a run with `batch` frames says, in pixels of the frame that `placement` describes.
+    /// Objects and classes come the surest first; of equally sure ones the one that the model has first.
+    ///
+    /// Fails with `RunFailed` where the outputs are not what the model said when it was loaded.
     pub fn decode(
         &self,
-        _outputs: &[TensorView],
-        _index: usize,
-        _batch: usize,
-        _params: &DecodeParams,
-        _placement: &Placement,
+        outputs: &[TensorView],
+        index: usize,
+        batch: usize,
+        params: &DecodeParams,
+        placement: &Placement,
     ) -> Result<Output, Error> {
-        Ok(Output::default())
+        match &self.0 {
+            Family::Yolo(yolo) => yolo.decode(outputs, index, batch, params, placement),
+            Family::End2end(end2end) => end2end.decode(outputs, index, batch, params, placement),
+            Family::Ssd(ssd) => ssd.decode(outputs, index, batch, params, placement),
+            Family::Detr(detr) => detr.decode(outputs, index, batch, params, placement),
+            Family::Classifier(classifier) => classifier.decode(outputs, index, batch, params),
+            Family::Tensors(tensors) => tensors.decode(outputs, index, batch),
+        }
     }
 }
