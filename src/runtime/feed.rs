@@ -409,12 +409,12 @@ impl Feed {
         self.preprocessors.lock().clear();
     }
 
-    /// Binds the feed to its processor.
-    pub(super) fn attach(&self, processor: &Arc<Processor>) {
+    /// Binds the feed to its processor. False where the feed has ended meanwhile.
+    pub(super) fn attach(&self, processor: &Arc<Processor>) -> bool {
         let waiting = {
             let mut state = self.state.lock();
             if self.ended.load(Ordering::Acquire) || state.error.is_some() {
-                return;
+                return false;
             }
             state.processor = Some(processor.clone());
             state.lane.queued() > 0
@@ -423,14 +423,23 @@ impl Feed {
             processor.give_turn(self.id);
         }
         self.tell_latency_changed();
+        true
     }
 
-    pub(super) fn detach(&self) {
-        let processor = {
+    /// The feed waits for another processor from now on, if it is this one that it is bound to.
+    pub(super) fn detach_from(&self, processor: &Arc<Processor>) {
+        {
             let mut state = self.state.lock();
-            state.pending_since = clock::now();
-            state.processor.take()
-        };
+            if state.processor.as_ref().is_some_and(|bound| Arc::ptr_eq(bound, processor)) {
+                state.pending_since = clock::now();
+                state.processor = None;
+            }
+        }
+        processor.detach(self.id);
+    }
+
+    fn detach(&self) {
+        let processor = self.state.lock().processor.take();
         if let Some(processor) = processor {
             processor.detach(self.id);
         }
@@ -564,19 +573,21 @@ impl Feed {
         if self.passes_frames {
             self.changed.notify_all();
         } else if !state.delivery_scheduled && state.lane.can_give() {
-            if wanted {
-                state.delivery_scheduled = true;
-                drop(state);
-                let feed = self.clone();
-                self.pool.run(move || feed.deliver());
-            } else {
-                let mut turn = None;
-                while let Some((_, next)) = state.give() {
-                    turn = next;
+            let mut turn = None;
+            if !wanted {
+                // Nobody is to be called: results are only counted, here and now.
+                while let Some(Outcome::Result(_)) = state.lane.next_outcome() {
+                    turn = state.give().and_then(|(_, turn)| turn);
                 }
                 self.changed.notify_all();
-                drop(state);
-                self.take_turn(turn);
+            }
+            state.delivery_scheduled = state.lane.can_give();
+            let deliver = state.delivery_scheduled;
+            drop(state);
+            self.take_turn(turn);
+            if deliver {
+                let feed = self.clone();
+                self.pool.run(move || feed.deliver());
             }
         }
         true

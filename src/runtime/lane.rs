@@ -123,6 +123,14 @@ impl<F, D, P> Lane<F, D, P> {
         matches!(self.entries.front(), Some((_, Entry::Settled(..) | Entry::Passing(_))))
     }
 
+    /// What became of the frame that is given next.
+    pub fn next_outcome(&self) -> Option<&D> {
+        match self.entries.front() {
+            Some((_, Entry::Settled(_, outcome))) => Some(outcome),
+            _ => None,
+        }
+    }
+
     /// The oldest entry, once it is settled.
     pub fn give(&mut self) -> Option<Given<F, D, P>> {
         if !self.can_give() {

@@ -206,7 +206,9 @@ impl Processor {
             state.former.attach(feed.id(), feed.clone(), feed.priority());
             self.share_queue(&state);
         }
-        feed.attach(self);
+        if !feed.attach(self) {
+            self.detach(feed.id());
+        }
     }
 
     /// Called by the feed.

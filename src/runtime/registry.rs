@@ -216,7 +216,7 @@ impl Runtime {
             registry.feeds.values().filter(|feed| feed.processor_id() == id).cloned().collect()
         };
         for feed in &bound {
-            feed.detach();
+            feed.detach_from(processor);
             self.0.health.emit(|| {
                 Event::new("processor-lost", Severity::Warning)
                     .of_feed(feed.id(), feed.name())
@@ -236,6 +236,12 @@ impl Runtime {
 
     fn bind(&self, feed: &Arc<Feed>, processor: &Arc<Processor>) {
         processor.attach(feed);
+        let is_there = self.processor(processor.id()).is_some_and(|there| Arc::ptr_eq(&there, processor));
+        if !is_there {
+            // It was removed meanwhile, and its feeds were told before this one was bound.
+            feed.detach_from(processor);
+            return;
+        }
         gst::debug!(CAT, "feed {} is bound to processor '{}'", feed.name(), processor.id());
         self.0.health.emit(|| {
             Event::new("feed-attached", Severity::Info).of_feed(feed.id(), feed.name()).of_processor(processor.id())
