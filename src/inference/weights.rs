@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use memmap2::Mmap;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::session::{InMemorySession, Session};
+use ort::session::{InMemorySession, Session, SessionInputValue, SessionOutputs};
 
 use super::library::{self, Library};
 use super::{Error, ErrorKind, ExecutionProvider, ModelConfig};
@@ -32,7 +32,7 @@ pub(super) struct Weights {
 
 enum Bytes {
     /// The file as it is.
-    Read(Vec<u8>),
+    Read(Arc<Vec<u8>>),
     /// The optimised model in ONNX Runtime's format.
     Optimised(Mmap),
 }
@@ -61,7 +61,7 @@ impl Weights {
         library: &'static Library,
         config: &ModelConfig,
         provider: ExecutionProvider,
-        file: Vec<u8>,
+        file: &Arc<Vec<u8>>,
         inspect: impl Fn(&Session) -> ort::Result<R>,
     ) -> ort::Result<(Self, R)> {
         let folder = config.model.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -73,11 +73,9 @@ impl Weights {
             intra_op_threads: config.intra_op_threads.max(1),
             folder: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
         };
-        if provider == ExecutionProvider::Cpu && !is_ort_format(&file) {
-            match optimise(&options, &file, &inspect) {
+        if provider == ExecutionProvider::Cpu && !is_ort_format(file) {
+            match optimise(&options, file, &inspect) {
                 Ok((map, inspected)) => {
-                    drop(file);
-                    release_freed_memory();
                     return Ok((Self { bytes: Bytes::Optimised(map), options }, inspected));
                 }
                 Err(reason) => library::log_warning(&format!(
@@ -86,7 +84,7 @@ impl Weights {
                 )),
             }
         }
-        let weights = Self { bytes: Bytes::Read(file), options };
+        let weights = Self { bytes: Bytes::Read(file.clone()), options };
         let inspected = inspect(&*weights.commit()?)?;
         Ok((weights, inspected))
     }
@@ -117,7 +115,7 @@ impl Weights {
         builder.commit_from_memory_directly(self.bytes())
     }
 
-    fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         match &self.bytes {
             Bytes::Read(bytes) => bytes,
             Bytes::Optimised(map) => map,
@@ -132,11 +130,9 @@ pub(super) struct SharedSession {
 }
 
 impl SharedSession {
-    /// Both borrow `self`: nothing of the session, and no output of it, outlives the weights.
-    pub(super) fn get_mut(&mut self) -> &mut InMemorySession<'_> {
-        // SAFETY: only the lifetime gets shorter. Through it another session could be put in this one's place only by
-        // one made here, which reads the same weights as this.
-        unsafe { std::mem::transmute::<&mut InMemorySession<'static>, &mut InMemorySession<'_>>(&mut self.session) }
+    /// The outputs borrow the session: none outlives the weights.
+    pub(super) fn run(&mut self, input: SessionInputValue<'_>) -> ort::Result<SessionOutputs<'_>> {
+        self.session.run([input])
     }
 }
 
@@ -229,7 +225,7 @@ fn is_ort_format(bytes: &[u8]) -> bool {
 }
 
 /// Optimising takes about three times the model's size for a moment; glibc would keep that.
-fn release_freed_memory() {
+pub(super) fn release_freed_memory() {
     #[cfg(target_env = "gnu")]
     // SAFETY: it may be called at any time and from any thread.
     unsafe {
