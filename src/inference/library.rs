@@ -1,5 +1,6 @@
 //! ONNX Runtime: found, loaded and started once a process, on first use.
 
+use std::error::Error as _;
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -112,8 +113,11 @@ fn probe(path: &Path) -> Result<Probe, String> {
     let shown = path.display();
     // SAFETY: loading runs the library's initialisers. The user, or the system, says that this is ONNX Runtime,
     // whose initialisers may run at any time.
-    let library =
-        unsafe { libloading::Library::new(path) }.map_err(|error| format!("{shown} does not load ({error})"))?;
+    let library = unsafe { libloading::Library::new(path) }.map_err(|error| {
+        // The loader's own words are one level down.
+        let reason = error.source().map_or_else(|| error.to_string(), |source| source.to_string());
+        format!("{shown} does not load ({reason})")
+    })?;
     // SAFETY: the signature is that of ONNX Runtime's C API for all its versions.
     let base_of = unsafe { library.get::<unsafe extern "C" fn() -> *const ort::sys::OrtApiBase>(b"OrtGetApiBase\0") }
         .map_err(|_| format!("{shown} is not ONNX Runtime (it has no OrtGetApiBase)"))?;
@@ -212,6 +216,7 @@ mod tests {
             {
                 assert!(error.message.contains(part), "{part} is not in: {error}");
             }
+            assert!(!error.message.contains("dlopen failed"), "the loader's reason is lost: {error}");
         }
     }
 
