@@ -15,14 +15,17 @@ mod model;
 mod modelinfo;
 mod output;
 mod preprocess;
+mod provider;
 mod session;
+mod weights;
 
 pub use decode::{DecodeParams, Decoder, DecoderHints, DecoderKind, OutputSpec, TensorView, TensorViewData};
 pub use description::{ModelDescription, ModelInterface, TensorSpec, describe};
 pub use error::{Error, ErrorKind};
 pub use geometry::Placement;
 pub use input::{BatchDim, ColorOrder, ElementType, Fit, InputSpec, Layout};
-pub use model::{ExecutionProvider, Model, ModelConfig};
+pub use model::{Model, ModelConfig};
 pub use output::{Class, Detection, Output, Tensor, TensorData};
 pub use preprocess::Preprocessor;
+pub use provider::ExecutionProvider;
 pub use session::Session;

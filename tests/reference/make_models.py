@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""Writes the small ONNX models in tests/models.
+
+Run it with `onnx` and `numpy` installed. What it writes is committed, so that tests need no Python. The same versions
+write the same bytes. Every model is below 2 kB and tells by its arithmetic what it was fed.
+
+    mean                  [N,3,64,64] float32 -> `mean` [N,3]: the mean of each channel
+    mean-batch1, -batch4  the same with a batch that is fixed
+    mean-f16              the same in float16, in and out
+    mean-nhwc-uint8       [N,64,64,3] uint8 -> `mean` [N,3] float32, 0 to 255
+    dynamic-size          [N,3,H,W]: height and width left open
+    open-shape            four dimensions, all left open
+    external              `mean` times a factor of 2 that lies in external.bin
+    types                 [N,3,64,64] -> outputs of each type that is read, the mean times 100
+    two-inputs, int64-input, string-input, no-image ([N,10])
+                          models that no frame can be fed to
+    string-output         `mean` as text
+    bad-run               `mean` of black frames; any sample of 0.5 or more in the batch makes the run fail
+    bad-batch             `mean`; every batch but that of one frame makes the run fail
+    bad-start             every run fails
+    echo-yolo             [N,3,64,64] -> `output0` [N,7,64]: the layout of YOLO v8 with an 8x8 grid of boxes of 8x8
+                          pixels that touch one another; the scores of the classes red, green and blue are the mean of
+                          that channel inside the box
+"""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+MODELS = Path(__file__).resolve().parent.parent / "models"
+OPSET = 17
+IR_VERSION = 8
+IMAGE = ["batch", 3, 64, 64]
+FLOAT = TensorProto.FLOAT
+
+node = helper.make_node
+info = helper.make_tensor_value_info
+
+
+def constant(name, values, dtype):
+    return numpy_helper.from_array(np.array(values, dtype=dtype), name)
+
+
+def channel_mean(source="images", target="mean", axes=(2, 3)):
+    return node("ReduceMean", [source], [target], axes=list(axes), keepdims=0)
+
+
+def save(name, nodes, inputs, outputs, constants=(), metadata=None, **options):
+    graph = helper.make_graph(nodes, name, inputs, outputs, initializer=list(constants))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    if metadata:
+        helper.set_model_props(model, metadata)
+    onnx.checker.check_model(model)
+    path = MODELS / f"{name}.onnx"
+    onnx.save(model, path, **options)
+    assert path.stat().st_size < 2048, f"{path} has {path.stat().st_size} bytes"
+
+
+def means():
+    for name, batch in [("mean", "batch"), ("mean-batch1", 1), ("mean-batch4", 4)]:
+        save(name, [channel_mean()], [info("images", FLOAT, [batch, *IMAGE[1:]])], [info("mean", FLOAT, [batch, 3])])
+    half = TensorProto.FLOAT16
+    save("mean-f16", [channel_mean()], [info("images", half, IMAGE)], [info("mean", half, ["batch", 3])])
+    save(
+        "mean-nhwc-uint8",
+        [node("Cast", ["images"], ["floats"], to=FLOAT), channel_mean("floats", axes=(1, 2))],
+        [info("images", TensorProto.UINT8, ["batch", 64, 64, 3])],
+        [info("mean", FLOAT, ["batch", 3])],
+    )
+    for name, shape in [("dynamic-size", ["batch", 3, "height", "width"]), ("open-shape", [None] * 4)]:
+        save(name, [channel_mean()], [info("images", FLOAT, shape)], [info("mean", FLOAT, [shape[0], shape[1]])])
+
+
+def external():
+    """ONNX Runtime has to find the second file, which lies beside the first."""
+    (MODELS / "external.bin").unlink(missing_ok=True)
+    save(
+        "external",
+        [channel_mean(target="plain"), node("Mul", ["plain", "factor"], ["mean"])],
+        [info("images", FLOAT, IMAGE)],
+        [info("mean", FLOAT, ["batch", 3])],
+        [constant("factor", [2, 2, 2], np.float32)],
+        save_as_external_data=True,
+        location="external.bin",
+        size_threshold=0,
+    )
+
+
+def types():
+    named = {
+        "float32": FLOAT,
+        "float16": TensorProto.FLOAT16,
+        "uint8": TensorProto.UINT8,
+        "int8": TensorProto.INT8,
+        "int32": TensorProto.INT32,
+        "int64": TensorProto.INT64,
+        "bool": TensorProto.BOOL,
+    }
+    save(
+        "types",
+        [channel_mean(), node("Mul", ["mean", "hundred"], ["scaled"])]
+        + [node("Cast", ["scaled"], [name], to=kind) for name, kind in named.items()],
+        [info("images", FLOAT, IMAGE)],
+        [info(name, kind, ["batch", 3]) for name, kind in named.items()],
+        [constant("hundred", 100, np.float32)],
+    )
+
+
+def unusable():
+    out = [info("mean", FLOAT, ["batch", 3])]
+    save(
+        "two-inputs",
+        [node("Add", ["images", "others"], ["sum"]), channel_mean("sum")],
+        [info("images", FLOAT, IMAGE), info("others", FLOAT, IMAGE)],
+        out,
+    )
+    save(
+        "int64-input",
+        [node("Cast", ["images"], ["floats"], to=FLOAT), channel_mean("floats")],
+        [info("images", TensorProto.INT64, IMAGE)],
+        out,
+    )
+    text = TensorProto.STRING
+    save("string-input", [node("Identity", ["images"], ["copy"])], [info("images", text, IMAGE)], [info("copy", text, IMAGE)])
+    vector = ["batch", 10]
+    save("no-image", [node("Relu", ["features"], ["rectified"])], [info("features", FLOAT, vector)], [info("rectified", FLOAT, vector)])
+    save(
+        "string-output",
+        [channel_mean(), node("Cast", ["mean"], ["text"], to=text)],
+        [info("images", FLOAT, IMAGE)],
+        [info("text", text, ["batch", 3])],
+    )
+
+
+def failing():
+    images = [info("images", FLOAT, IMAGE)]
+    out = [info("mean", FLOAT, ["batch", 3])]
+    # The index is 0 as long as the brightest sample is below 0.5; there is nothing at any other.
+    save(
+        "bad-run",
+        [
+            channel_mean(target="plain"),
+            node("ReduceMax", ["images"], ["brightest"], keepdims=0),
+            node("Mul", ["brightest", "two"], ["doubled"]),
+            node("Cast", ["doubled"], ["index"], to=TensorProto.INT64),
+            node("Gather", ["zero", "index"], ["nothing"]),
+            node("Add", ["plain", "nothing"], ["mean"]),
+        ],
+        images,
+        out,
+        [constant("two", 2, np.float32), constant("zero", [0], np.float32)],
+    )
+    save(
+        "bad-batch",
+        [channel_mean(target="plain"), node("Reshape", ["plain", "one"], ["mean"])],
+        images,
+        out,
+        [constant("one", [1, 3], np.int64)],
+    )
+    # The batch as an index, 1 or more, into a tensor of one number.
+    save(
+        "bad-start",
+        [
+            channel_mean(target="plain"),
+            node("Shape", ["images"], ["batch"], end=1),
+            node("Gather", ["zero", "batch"], ["nothing"]),
+            node("Add", ["plain", "nothing"], ["mean"]),
+        ],
+        images,
+        out,
+        [constant("zero", [0], np.float32)],
+    )
+
+
+def echo_yolo():
+    side, cell = 8, 8
+    row, column = np.divmod(np.arange(side * side), side)
+    size = np.full(side * side, cell)
+    boxes = np.stack([column * cell + cell / 2, row * cell + cell / 2, size, size])
+    save(
+        "echo-yolo",
+        [
+            node("AveragePool", ["images"], ["cells"], kernel_shape=[cell, cell], strides=[cell, cell]),
+            node("Reshape", ["cells", "score_shape"], ["scores"]),
+            node("Shape", ["images"], ["batch"], end=1),
+            node("Concat", ["batch", "box_shape"], ["boxes_shape"], axis=0),
+            node("Cast", ["cell_boxes"], ["floats"], to=FLOAT),
+            node("Expand", ["floats", "boxes_shape"], ["boxes"]),
+            node("Concat", ["boxes", "scores"], ["output0"], axis=1),
+        ],
+        [info("images", FLOAT, IMAGE)],
+        [info("output0", FLOAT, ["batch", 4 + 3, side * side])],
+        [
+            constant("cell_boxes", boxes, np.uint8),
+            constant("score_shape", [0, 3, side * side], np.int64),
+            constant("box_shape", boxes.shape, np.int64),
+        ],
+        {
+            "description": "A test model in the form of an Ultralytics export",
+            "stride": str(cell),
+            "task": "detect",
+            "batch": "1",
+            "imgsz": "[64, 64]",
+            "names": "{0: 'red', 1: 'green', 2: 'blue'}",
+        },
+    )
+
+
+if __name__ == "__main__":
+    MODELS.mkdir(parents=True, exist_ok=True)
+    for make in [means, external, types, unusable, failing, echo_yolo]:
+        make()
