@@ -4,12 +4,16 @@
 //! ([`Preprocessor`]), how ONNX Runtime is loaded and run ([`Model`], [`Session`]) and what the numbers that come
 //! out mean ([`Decoder`]). It knows no feed, no processor and no thread: whoever calls it brings those.
 
+mod arithmetic;
 mod decode;
 mod description;
 mod error;
 mod geometry;
+mod image;
 mod input;
+mod labels;
 mod library;
+mod literal;
 mod metadata;
 mod model;
 mod modelinfo;
@@ -17,6 +21,7 @@ mod output;
 mod preprocess;
 mod provider;
 mod session;
+mod text;
 mod weights;
 
 pub use decode::{DecodeParams, Decoder, DecoderHints, DecoderKind, OutputSpec, TensorView, TensorViewData};
