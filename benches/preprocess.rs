@@ -64,7 +64,7 @@ fn measure(format: VideoFormat, width: u32, height: u32, input: &InputSpec) {
     let model = format!("{}x{} {:?} {:?}", input.width, input.height, input.element, input.layout);
     println!(
         "{:<12}{:>12}  {model:<28}{:>10.0}{:>10.0}",
-        format.to_str(),
+        format.to_str().as_str(),
         format!("{width}x{height}"),
         micros[0],
         micros[FRAMES / 2]

@@ -4,7 +4,7 @@ use gst_video::VideoColorMatrix;
 
 use crate::inference::ColorOrder;
 
-/// Fraction bits of the coefficients: the largest of all matrices, 2.4, still fits 16 bits.
+/// Fraction bits of the coefficients: the largest of all matrices, 2.2, still fits 16 bits.
 const FRACTION: u32 = 13;
 
 /// A linear map from up to three components to the model's channels, applied to rows of pixels.

@@ -31,8 +31,9 @@ struct ComponentSampler {
 enum Across {
     /// The picture is as wide as the frame: bytes `first`, `first + step`, ... as they are.
     Same { first: usize, step: usize },
-    /// Positions in bytes, and the distance in bytes to the second pixel.
-    Between { axis: Axis, step: usize },
+    /// `axis` with its positions in bytes, the distance in bytes to the second pixel, and the end of the last pixel
+    /// of a row: `axis.first[i] + step < end` for all `i`.
+    Between { axis: Axis, step: usize, end: usize },
 }
 
 /// Where each sample of the picture lies on one axis of a component: between `first[i]` and the one after it, nearer
@@ -77,8 +78,8 @@ impl Sampler {
         let site = frame.chroma_site();
         let mut planes: Vec<PlaneSampler> = Vec::new();
         let mut rows = [const { Vec::new() }; 3];
-        for component in 0..format.n_components().min(3) as usize {
-            rows[component] = vec![0; width];
+        for (component, row) in rows.iter_mut().enumerate().take(format.n_components() as usize) {
+            row.resize(width, 0);
             let (w_sub, h_sub) = (format.w_sub()[component], format.h_sub()[component]);
             let (step, first) = (format.pixel_stride()[component] as usize, format.poffset()[component] as usize);
             let mut axis =
@@ -87,7 +88,9 @@ impl Sampler {
                 Across::Same { first, step }
             } else {
                 axis.first.iter_mut().for_each(|pixel| *pixel = *pixel * step as u32 + first as u32);
-                Across::Between { step: axis.next * step, axis }
+                let step = axis.next * step;
+                let end = axis.first.iter().max().map_or(0, |&last| last as usize + step + 1);
+                Across::Between { axis, step, end }
             };
             let component_sampler = ComponentSampler { component, across };
             let plane = format.plane()[component] as usize;
@@ -152,10 +155,13 @@ impl Across {
             Self::Same { first, step } => {
                 out.iter_mut().zip(row[*first..].iter().step_by(*step)).for_each(|(out, &byte)| *out = byte);
             }
-            Self::Between { axis, step } => {
+            Self::Between { axis, step, end } => {
+                let row = &row[..*end];
                 for ((out, &first), &weight) in out.iter_mut().zip(&axis.first).zip(&axis.weight) {
                     let first = first as usize;
-                    *out = mix(row[first], row[first + step], weight);
+                    // SAFETY: `row` is `end` long, and `first + step < end`. Checked indexing takes twice the time.
+                    let (a, b) = unsafe { (*row.get_unchecked(first), *row.get_unchecked(first + step)) };
+                    *out = mix(a, b, weight);
                 }
             }
         }

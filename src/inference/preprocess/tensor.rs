@@ -76,9 +76,9 @@ impl<T: Copy> Slot<'_, T> {
                 }
             }
             (_, channels) => {
-                for channel in 0..channels {
+                for (channel, bytes) in rows.into_iter().enumerate().take(channels) {
                     let out = &mut self.numbers[channel * model_width * model_height + row..][..width];
-                    for (out, &byte) in out.iter_mut().zip(rows[channel]) {
+                    for (out, &byte) in out.iter_mut().zip(bytes) {
                         *out = number(channel, byte);
                     }
                 }
