@@ -1,7 +1,5 @@
 //! From the components of a frame to the channels of the model, both 0 to 255.
 
-use gst_video::VideoColorMatrix;
-
 use crate::inference::ColorOrder;
 
 /// Fraction bits of the coefficients: the largest of all matrices, 2.2, still fits 16 bits.
@@ -97,16 +95,9 @@ fn to_gray(frame: &gst_video::VideoInfo) -> Vec<f64> {
     if frame.is_rgb() { vec![0.299, 0.587, 0.114] } else { vec![1.0] }
 }
 
-/// Kr and Kb of the caps' colour matrix: how much red and blue weigh in luma.
+/// Kr and Kb of the caps' colour matrix: how much red and blue weigh in luma. Where caps name none, that which
+/// GStreamer takes for frames of this height: BT.709 or BT.601.
 fn luma_weights(frame: &gst_video::VideoInfo) -> (f64, f64) {
-    match frame.colorimetry().matrix() {
-        VideoColorMatrix::Fcc => (0.30, 0.11),
-        VideoColorMatrix::Bt709 => (0.2126, 0.0722),
-        VideoColorMatrix::Bt601 => (0.2990, 0.1140),
-        VideoColorMatrix::Smpte240m => (0.212, 0.087),
-        VideoColorMatrix::Bt2020 => (0.2627, 0.0593),
-        // What GStreamer assumes where caps say nothing.
-        _ if frame.height() > 576 => (0.2126, 0.0722),
-        _ => (0.2990, 0.1140),
-    }
+    let unnamed = if frame.height() > 576 { (0.2126, 0.0722) } else { (0.2990, 0.1140) };
+    frame.colorimetry().matrix().kr_kb().unwrap_or(unnamed)
 }

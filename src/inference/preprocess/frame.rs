@@ -30,7 +30,7 @@ impl<'a> Frame<'a> {
             None => {}
         }
         let mapped = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info)
-            .map_err(|_| invalid(info, "its memory cannot be mapped for reading"))?;
+            .map_err(|_| invalid(info, &format!("its {} bytes cannot be mapped for reading", buffer.size())))?;
         let mut readable = [0; MAX_PLANES];
         for (plane, readable) in readable.iter_mut().enumerate().take(info.n_planes() as usize) {
             *readable = readable_bytes(mapped.as_raw(), plane);

@@ -3,13 +3,16 @@
 //! A frame is read row by row of the picture that the model sees: [`sampler`] brings its components to the picture's
 //! size, [`color`] makes the model's channels of them, [`tensor`] writes those as the model's numbers. What lies
 //! between are single rows, which stay in the processor's first cache. The sampler reads every format of 8-bit
-//! components; the others pass through GStreamer's video converter first ([`eight_bit`]).
+//! components; the others pass through GStreamer's video converter first ([`eight_bit`]). The two fields of an
+//! interlaced frame are read as the one picture that they lie in.
 
 mod color;
 mod eight_bit;
 mod frame;
 mod sampler;
 mod tensor;
+#[cfg(test)]
+mod tests;
 
 use color::ColorTransform;
 use eight_bit::{EightBit, is_eight_bit};
