@@ -1,24 +1,185 @@
 //! From a frame as it comes to its place in the batch.
+//!
+//! A frame is read row by row of the picture that the model sees: [`sampler`] brings its components to the picture's
+//! size, [`color`] makes the model's channels of them, [`tensor`] writes those as the model's numbers. What lies
+//! between are single rows, which stay in the processor's first cache. The sampler reads every format of 8-bit
+//! components; the others pass through GStreamer's video converter first ([`eight_bit`]). The two fields of an
+//! interlaced frame are read as the one picture that they lie in.
 
-use super::{Error, InputSpec, Placement};
+mod color;
+mod eight_bit;
+mod frame;
+mod sampler;
+mod tensor;
+#[cfg(test)]
+mod tests;
+
+use color::ColorTransform;
+use eight_bit::{EightBit, is_eight_bit};
+use frame::{Frame, Planes};
+use sampler::Sampler;
+use tensor::{Numbers, Plain, Slot, as_numbers};
+
+use super::{Error, ErrorKind, InputSpec, Layout, Placement};
 
 /// Writes frames of one kind (their caps) as one model wants them. Keeps its tables and its scratch memory between
 /// frames; made anew when either side changes.
-pub struct Preprocessor {}
+pub struct Preprocessor {
+    frame: gst_video::VideoInfo,
+    /// For frames of formats that the sampler does not read.
+    eight_bit: Option<EightBit>,
+    painter: Painter,
+}
+
+/// Paints a picture of 8-bit planes into a slot.
+struct Painter {
+    placement: Placement,
+    layout: Layout,
+    channels: usize,
+    slot_bytes: usize,
+    sampler: Sampler,
+    color: ColorTransform,
+    numbers: Numbers,
+    has_avx2: bool,
+}
 
 impl Preprocessor {
-    pub fn new(_frame: &gst_video::VideoInfo, _input: &InputSpec) -> Result<Self, Error> {
-        Ok(Self {})
+    /// `InvalidConfig` for a format that GStreamer's video converter does not read and for frames of single fields.
+    pub fn new(frame: &gst_video::VideoInfo, input: &InputSpec) -> Result<Self, Error> {
+        let invalid = |message: String| Err(Error::new(ErrorKind::InvalidConfig, message));
+        if !frame.is_valid() || frame.width() == 0 || frame.height() == 0 {
+            return invalid("Frames without a format or a size cannot be read.".into());
+        }
+        if matches!(
+            frame.interlace_mode(),
+            gst_video::VideoInterlaceMode::Fields | gst_video::VideoInterlaceMode::Alternate
+        ) {
+            return invalid("Buffers that hold single fields cannot be read. Put a deinterlace before.".into());
+        }
+        let slot_bytes = [input.height, input.color.channels(), input.element.size()]
+            .into_iter()
+            .try_fold(input.width, usize::checked_mul)
+            .filter(|&bytes| bytes > 0 && isize::try_from(bytes).is_ok());
+        let Some(slot_bytes) = slot_bytes else {
+            return invalid(format!("A model input of {}x{} pixels cannot be filled.", input.width, input.height));
+        };
+        let eight_bit = if is_eight_bit(&frame.format_info()) { None } else { Some(EightBit::new(frame)?) };
+        let readable = eight_bit.as_ref().map_or(frame, EightBit::info);
+        let placement =
+            Placement::new(frame.width() as usize, frame.height() as usize, input.width, input.height, input.fit);
+        let painter = Painter {
+            placement,
+            layout: input.layout,
+            channels: input.color.channels(),
+            slot_bytes,
+            sampler: Sampler::new(readable, placement.width, placement.height),
+            color: ColorTransform::new(readable, input.color, placement.width),
+            numbers: Numbers::new(input),
+            has_avx2: has_avx2(),
+        };
+        Ok(Self { frame: frame.clone(), eight_bit, painter })
     }
 
     /// Where the frame lies in the model's input.
     pub fn placement(&self) -> Placement {
-        unreachable!()
+        self.painter.placement
     }
 
     /// Writes `frame` to `slot`, which is [`InputSpec::frame_bytes`] long and aligned to the model's element type.
-    /// Every byte of `slot` is written.
-    pub fn write(&mut self, _frame: &gst::BufferRef, _slot: &mut [u8]) -> Result<(), Error> {
+    /// Every byte of `slot` is written. `InvalidFrame` where the buffer does not hold what its caps say.
+    pub fn write(&mut self, frame: &gst::BufferRef, slot: &mut [u8]) -> Result<(), Error> {
+        let frame = Frame::map(frame, &self.frame)?;
+        match &mut self.eight_bit {
+            None => self.painter.paint(&frame.planes(), slot),
+            Some(eight_bit) => self.painter.paint(&eight_bit.convert(&frame), slot),
+        }
+    }
+}
+
+impl Painter {
+    fn paint(&mut self, frame: &Planes, slot: &mut [u8]) -> Result<(), Error> {
+        if slot.len() != self.slot_bytes {
+            return Err(Error::new(
+                ErrorKind::InvalidConfig,
+                format!("The place of a frame has {} bytes, the model wants {}.", slot.len(), self.slot_bytes),
+            ));
+        }
+        let Self { placement, layout, channels, sampler, color, numbers, has_avx2, .. } = self;
+        let picture = Picture { frame, placement, layout: *layout, channels: *channels, has_avx2: *has_avx2 };
+        match numbers {
+            Numbers::Float32 { scale, offset } => {
+                picture.paint::<f32>(sampler, color, slot, |c, byte| f32::from(byte) * scale[c] + offset[c])
+            }
+            Numbers::Float16 { table } => {
+                picture.paint::<u16>(sampler, color, slot, |c, byte| table[c][usize::from(byte)])
+            }
+            Numbers::Uint8 => picture.paint::<u8>(sampler, color, slot, |_, byte| byte),
+        }
+    }
+}
+
+struct Picture<'a> {
+    frame: &'a Planes<'a>,
+    placement: &'a Placement,
+    layout: Layout,
+    channels: usize,
+    has_avx2: bool,
+}
+
+impl Picture<'_> {
+    fn paint<T: Plain>(
+        &self,
+        sampler: &mut Sampler,
+        color: &mut ColorTransform,
+        slot: &mut [u8],
+        number: impl Fn(usize, u8) -> T,
+    ) -> Result<(), Error> {
+        let numbers = as_numbers::<T>(slot)?;
+        let mut slot = Slot { numbers, layout: self.layout, channels: self.channels, placement: self.placement };
+        #[cfg(target_arch = "x86_64")]
+        if self.has_avx2 {
+            // SAFETY: the processor was asked whether it has AVX2.
+            unsafe { paint_avx2(self.frame, sampler, color, &mut slot, number) };
+            return Ok(());
+        }
+        paint(self.frame, sampler, color, &mut slot, number);
         Ok(())
     }
+}
+
+#[inline(always)]
+fn paint<T: Plain>(
+    frame: &Planes,
+    sampler: &mut Sampler,
+    color: &mut ColorTransform,
+    slot: &mut Slot<T>,
+    number: impl Fn(usize, u8) -> T,
+) {
+    slot.write_border(&number);
+    for y in 0..slot.placement.height {
+        slot.write_row(y, color.apply(sampler.row(frame, y)), &number);
+    }
+}
+
+/// [`paint`], compiled for processors with AVX2: the same code in wider steps.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn paint_avx2<T: Plain>(
+    frame: &Planes,
+    sampler: &mut Sampler,
+    color: &mut ColorTransform,
+    slot: &mut Slot<T>,
+    number: impl Fn(usize, u8) -> T,
+) {
+    paint(frame, sampler, color, slot, number);
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx2() -> bool {
+    std::arch::is_x86_feature_detected!("avx2")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_avx2() -> bool {
+    false
 }
