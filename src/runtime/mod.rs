@@ -37,7 +37,7 @@ pub use feed::{
 pub use health::{Event, Field, HealthEvent, Severity, Subscription};
 pub use object::NvRuntime;
 pub use processor::{Limits, Processor, ProcessorConfig, ProcessorSnapshot};
-pub use registry::{OwnedProcessor, Runtime};
+pub use registry::{OwnedFeed, OwnedProcessor, Runtime};
 pub use result::FrameResult;
 pub use settings::{FeedSettings, Leaky, RtspSecurity};
 

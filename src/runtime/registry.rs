@@ -125,7 +125,7 @@ impl Runtime {
     }
 
     /// Takes one of the places for feeds, and binds the feed to its processor now or when there is one.
-    pub fn add_feed(&self, config: FeedConfig) -> Result<Arc<Feed>, Error> {
+    pub fn add_feed(&self, config: FeedConfig) -> Result<OwnedFeed, Error> {
         static IDS: AtomicU64 = AtomicU64::new(1);
         let (feed, processor) = {
             let mut registry = self.0.registry.lock();
@@ -154,11 +154,10 @@ impl Runtime {
                 self.0.health.emit(|| Event::new("feed-pending", Severity::Info).of_feed(feed.id(), feed.name()));
             }
         }
-        Ok(feed)
+        Ok(OwnedFeed { runtime: self.clone(), feed })
     }
 
-    /// Ends a feed and gives its place back.
-    pub fn remove_feed(&self, feed: &Feed) {
+    fn remove_feed(&self, feed: &Feed) {
         if self.0.registry.lock().feeds.remove(&feed.id()).is_some() {
             feed.end(DropCause::Flushed);
             self.0.health.emit(|| {
@@ -267,6 +266,26 @@ impl Slot {
             Self::Ready(processor) => Some(processor),
             Self::Busy => None,
         }
+    }
+}
+
+/// A feed in the hands of its owner: ended, and its place given back, when dropped.
+pub struct OwnedFeed {
+    runtime: Runtime,
+    feed: Arc<Feed>,
+}
+
+impl std::ops::Deref for OwnedFeed {
+    type Target = Arc<Feed>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.feed
+    }
+}
+
+impl Drop for OwnedFeed {
+    fn drop(&mut self) {
+        self.runtime.remove_feed(&self.feed);
     }
 }
 
