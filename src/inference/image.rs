@@ -62,8 +62,8 @@ pub(super) fn find(interface: &ModelInterface) -> Result<(&TensorSpec, ElementTy
         "uint8" => ElementType::Uint8,
         other => {
             return invalid(format!(
-                "The model's input is {tensor}: a picture cannot be given as {other}. Export the model with an input of \
-                 float32, float16 or uint8."
+                "The model's input is {tensor}: a picture cannot be given as {other}. Export the model with an input \
+                 of float32, float16 or uint8."
             ));
         }
     };
@@ -88,7 +88,8 @@ impl<'a> ImageInput<'a> {
         let unsettled = |reason: &str, set: &str| {
             let (group, path) = (&info.group, file.path.display());
             let message = format!(
-                "The model's input is {tensor}: {reason}. Set {set} in the group [{group}] of the .modelinfo file `{path}`."
+                "The model's input is {tensor}: {reason}. Set {set} in the group [{group}] of the .modelinfo \
+                 file `{path}`."
             );
             Error::new(ErrorKind::InvalidConfig, message)
         };
