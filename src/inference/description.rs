@@ -154,9 +154,10 @@ fn usual_fit(kind: DecoderKind, task: Option<&str>) -> Fit {
 #[cfg(test)]
 mod tests {
     use super::super::image::tests::tensor;
-    use super::super::text::tests::Folder;
     use super::super::{ColorOrder, ElementType, Layout};
     use super::*;
+    use std::path::PathBuf;
+    use tempfile::{TempDir, tempdir};
 
     const NAMES: &str = "{0: 'circle', 1: 'square', 2: 'triangle'}";
 
@@ -179,13 +180,19 @@ mod tests {
         }
     }
 
-    fn config(folder: &Folder) -> ModelConfig {
-        ModelConfig { model: folder.path("m.onnx"), decoder: DecoderKind::Tensors, ..ModelConfig::default() }
+    fn config(folder: &TempDir) -> ModelConfig {
+        ModelConfig { model: folder.path().join("m.onnx"), decoder: DecoderKind::Tensors, ..ModelConfig::default() }
+    }
+
+    fn write(folder: &TempDir, name: &str, text: &str) -> PathBuf {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
     }
 
     #[test]
     fn an_ultralytics_export_needs_nothing_else() {
-        let config = ModelConfig { decoder: DecoderKind::Auto, ..config(&Folder::new()) };
+        let config = ModelConfig { decoder: DecoderKind::Auto, ..config(&tempdir().unwrap()) };
         let (description, warnings) = describe(&config, &yolo()).unwrap();
         let expected = InputSpec {
             name: "images".into(),
@@ -206,7 +213,7 @@ mod tests {
 
     #[test]
     fn shapes_alone_are_enough_for_a_plain_model() {
-        let (description, warnings) = describe(&config(&Folder::new()), &bare()).unwrap();
+        let (description, warnings) = describe(&config(&tempdir().unwrap()), &bare()).unwrap();
         let input = &description.input;
         assert_eq!((input.layout, input.batch, input.fit), (Layout::Nhwc, BatchDim::Fixed(4), Fit::Stretch));
         assert!(description.labels.is_empty() && warnings.is_empty(), "{warnings:?}");
@@ -214,8 +221,9 @@ mod tests {
 
     #[test]
     fn the_modelinfo_beside_the_model_comes_before_its_metadata() {
-        let folder = Folder::new();
-        folder.write(
+        let folder = tempdir().unwrap();
+        write(
+            &folder,
             "m.onnx.modelinfo",
             "[modelinfo]\nversion=1.0\n[images]\ndims=-1,3,480,480\nranges=0,255\ncolor-order=bgr\nfit=stretch\n",
         );
@@ -228,8 +236,8 @@ mod tests {
 
     #[test]
     fn a_batch_that_the_modelinfo_nails_down_makes_a_warning() {
-        let folder = Folder::new();
-        folder.write("m.modelinfo", "[modelinfo]\nversion=1.0\n[images]\ndims=1,3,480,480\n");
+        let folder = tempdir().unwrap();
+        write(&folder, "m.modelinfo", "[modelinfo]\nversion=1.0\n[images]\ndims=1,3,480,480\n");
         let (description, warnings) = describe(&config(&folder), &yolo()).unwrap();
         assert_eq!(description.input.batch, BatchDim::Fixed(1));
         assert!(warnings.len() == 1 && warnings[0].contains("[images] dims"), "{warnings:?}");
@@ -237,15 +245,15 @@ mod tests {
 
     #[test]
     fn the_labels_file_comes_before_the_metadata() {
-        let folder = Folder::new();
+        let folder = tempdir().unwrap();
         let mut config = config(&folder);
-        config.labels = Some(folder.write("labels.txt", "\u{feff}rund\r\neckig\r\ndreieckig\r\n"));
+        config.labels = Some(write(&folder, "labels.txt", "\u{feff}rund\r\neckig\r\ndreieckig\r\n"));
         let (description, warnings) = describe(&config, &yolo()).unwrap();
         assert_eq!(description.labels, ["rund", "eckig", "dreieckig"]);
         assert!(warnings.is_empty(), "{warnings:?}");
 
         for (lines, said) in [("rund\n", "classes 1 to 2"), ("a\nb\nc\nd\n", "after the first 3")] {
-            config.labels = Some(folder.write("labels.txt", lines));
+            config.labels = Some(write(&folder, "labels.txt", lines));
             let (description, warnings) = describe(&config, &yolo()).unwrap();
             assert_eq!(description.labels.len(), lines.lines().count());
             assert!(warnings.len() == 1 && warnings[0].contains(said), "{warnings:?}");
@@ -254,13 +262,13 @@ mod tests {
 
     #[test]
     fn files_that_are_asked_for_and_wrong_are_errors_that_name_them() {
-        let folder = Folder::new();
-        let empty = folder.write("empty", "");
+        let folder = tempdir().unwrap();
+        let empty = write(&folder, "empty", "");
         let cases = [
-            ModelConfig { labels: Some(folder.path("missing")), ..config(&folder) },
+            ModelConfig { labels: Some(folder.path().join("missing")), ..config(&folder) },
             ModelConfig { labels: Some(empty.clone()), ..config(&folder) },
-            ModelConfig { labels: Some(folder.path("")), ..config(&folder) },
-            ModelConfig { model_info: Some(folder.path("missing")), ..config(&folder) },
+            ModelConfig { labels: Some(folder.path().to_owned()), ..config(&folder) },
+            ModelConfig { model_info: Some(folder.path().join("missing")), ..config(&folder) },
             ModelConfig { model_info: Some(empty), ..config(&folder) },
         ];
         for config in cases {
@@ -273,11 +281,11 @@ mod tests {
 
     #[test]
     fn an_open_size_without_metadata_says_which_file_to_write() {
-        let folder = Folder::new();
+        let folder = tempdir().unwrap();
         let mut interface = yolo();
         interface.metadata.clear();
         let error = describe(&config(&folder), &interface).unwrap_err();
-        let path = folder.path("m.onnx.modelinfo");
+        let path = folder.path().join("m.onnx.modelinfo");
         for part in ["dims=-1,3,640,640", "[images]", &*path.to_string_lossy()] {
             assert!(error.message.contains(part), "{error}");
         }
@@ -287,7 +295,7 @@ mod tests {
     fn metadata_that_cannot_be_read_leave_a_working_model() {
         let mut interface = yolo();
         interface.metadata.insert("names".into(), "{0: 'circle'".into());
-        let (description, warnings) = describe(&config(&Folder::new()), &interface).unwrap();
+        let (description, warnings) = describe(&config(&tempdir().unwrap()), &interface).unwrap();
         assert!(description.labels.is_empty());
         assert!(warnings.len() == 1 && warnings[0].contains("labels="), "{warnings:?}");
         assert_eq!(description.label(1), "1");
@@ -297,7 +305,7 @@ mod tests {
     fn a_class_without_a_label_goes_by_its_number() {
         let mut interface = yolo();
         interface.metadata.insert("names".into(), "{0: 'circle', 2: 'triangle'}".into());
-        let (description, _) = describe(&config(&Folder::new()), &interface).unwrap();
+        let (description, _) = describe(&config(&tempdir().unwrap()), &interface).unwrap();
         let labels = [0, 1, 2, 3, u32::MAX].map(|class| description.label(class).into_owned());
         assert_eq!(labels, ["circle", "1", "triangle", "3", "4294967295"]);
     }
@@ -334,7 +342,7 @@ mod tests {
     /// The examples of the documentation are files that work.
     #[test]
     fn the_documented_modelinfo_files_are_right() {
-        let folder = Folder::new();
+        let folder = tempdir().unwrap();
         let text = include_str!("../../docs/models.md");
         let examples: Vec<_> = text.split("```ini\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
         assert_eq!(examples.len(), 3);
@@ -346,7 +354,7 @@ mod tests {
                 interface.outputs = vec![tensor("logits", "float32", &[-1, 1000])];
             }
             interface.outputs.iter_mut().for_each(|output| output.dims.fill(None));
-            let path = folder.write("m.onnx.modelinfo", example);
+            let path = write(&folder, "m.onnx.modelinfo", example);
             let config = ModelConfig { model_info: Some(path), ..config(&folder) };
             let (_, warnings) = describe(&config, &interface).unwrap();
             assert!(warnings.is_empty(), "{warnings:?}");
