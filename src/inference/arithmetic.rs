@@ -32,8 +32,8 @@ impl ImageInput<'_> {
             }
             if raw && (darkest.abs() > 1e-3 || (brightest - 255.0).abs() > 1e-3) {
                 return Err(file.error(format!(
-                    "[{}] ranges, mean and std do not fit the model's input {}, since pixels go into uint8 as they are; \
-                     remove them, or write ranges=0,255",
+                    "[{}] ranges, mean and std do not fit the model's input {}: pixels go into uint8 as they are. \
+                     Remove them, or write ranges=0,255",
                     info.group, self.tensor
                 )));
             }
@@ -51,7 +51,7 @@ impl ImageInput<'_> {
             [all] => Ok([all; 3]),
             [first, second, third] if self.channels == 3 => Ok([first, second, third]),
             _ => Err(self.known.file.error(format!(
-                "[{}] {key} has {} values for the {} channel(s) of the model's input {}; write one for all, or one each",
+                "[{}] {key} has {} values for the {} channel(s) of the input {}; write one for all, or one each",
                 self.known.info.group,
                 values.len(),
                 self.channels,

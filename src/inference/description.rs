@@ -6,7 +6,8 @@ use super::image::{self, ImageInput, Known};
 use super::metadata::Metadata;
 use super::modelinfo::{ModelInfo, TensorInfo};
 use super::{
-    Decoder, DecoderHints, DecoderKind, Error, ErrorKind, Fit, InputSpec, ModelConfig, OutputSpec, labels, text,
+    BatchDim, Decoder, DecoderHints, DecoderKind, Error, ErrorKind, Fit, InputSpec, ModelConfig, OutputSpec, labels,
+    text,
 };
 
 /// A model described: its input, its labels, and how its outputs are read.
@@ -38,7 +39,8 @@ pub struct TensorSpec {
     pub dims: Vec<Option<usize>>,
 }
 
-/// As a person reads it: ``` `images` float32 [?, 3, 640, 640] ```, fit for a message whatever the model's author wrote.
+/// As a person reads it: ``` `images` float32 [?, 3, 640, 640] ```.
+/// Fit for a message, whatever the model's author wrote.
 impl fmt::Display for TensorSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name: String = self.name.chars().take(64).flat_map(char::escape_debug).collect();
@@ -96,6 +98,14 @@ fn assemble(
     let silent = TensorInfo { group: labels::clean(&tensor.name), ..TensorInfo::default() };
     let info = matches.inputs.first().copied().flatten().unwrap_or(&silent);
     let image = ImageInput::new(tensor, element, Known { info, metadata: &metadata, file })?;
+    if let (BatchDim::Fixed(frames), Some(None)) = (image.batch, tensor.dims.first()) {
+        warnings.push(format!(
+            "The model takes any batch, but [{}] dims in the .modelinfo file `{}` makes it {frames} frame(s) a run. \
+             Write -1 in the first place to have frames batched together.",
+            info.group,
+            file.path.display()
+        ));
+    }
 
     // The exporter knows how many classes there are; a labels file may have too few or too many lines.
     let counts = [metadata.labels.len(), labels.as_ref().map_or(0, Vec::len)];
@@ -138,5 +148,216 @@ fn usual_fit(kind: DecoderKind, task: Option<&str>) -> Fit {
         (DecoderKind::Yolo | DecoderKind::YoloEnd2end, _) => Fit::Letterbox,
         (DecoderKind::Tensors, Some("detect" | "segment" | "pose" | "obb")) => Fit::Letterbox,
         _ => Fit::Stretch,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::image::tests::tensor;
+    use super::super::{ColorOrder, ElementType, Layout};
+    use super::*;
+    use std::path::PathBuf;
+    use tempfile::{TempDir, tempdir};
+
+    const NAMES: &str = "{0: 'circle', 1: 'square', 2: 'triangle'}";
+
+    /// YOLO v8 for three classes as Ultralytics exports it with `dynamic=True`.
+    fn yolo() -> ModelInterface {
+        let metadata = [("names", NAMES), ("imgsz", "[320, 640]"), ("task", "detect"), ("stride", "32")];
+        ModelInterface {
+            inputs: vec![tensor("images", "float32", &[-1, 3, -1, -1])],
+            outputs: vec![tensor("output0", "float32", &[-1, 7, -1])],
+            metadata: metadata.map(|(key, value)| (key.into(), value.into())).into(),
+        }
+    }
+
+    /// A model without metadata whose outputs are taken as they are.
+    fn bare() -> ModelInterface {
+        ModelInterface {
+            inputs: vec![tensor("in", "uint8", &[4, 96, 64, 3])],
+            outputs: vec![tensor("out", "float32", &[4, 10])],
+            ..ModelInterface::default()
+        }
+    }
+
+    fn config(folder: &TempDir) -> ModelConfig {
+        ModelConfig { model: folder.path().join("m.onnx"), decoder: DecoderKind::Tensors, ..ModelConfig::default() }
+    }
+
+    fn write(folder: &TempDir, name: &str, text: &str) -> PathBuf {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    #[test]
+    fn an_ultralytics_export_needs_nothing_else() {
+        let config = ModelConfig { decoder: DecoderKind::Auto, ..config(&tempdir().unwrap()) };
+        let (description, warnings) = describe(&config, &yolo()).unwrap();
+        let expected = InputSpec {
+            name: "images".into(),
+            layout: Layout::Nchw,
+            element: ElementType::Float32,
+            color: ColorOrder::Rgb,
+            fit: Fit::Letterbox,
+            width: 640,
+            height: 320,
+            batch: BatchDim::Dynamic,
+            scale: [1.0 / 255.0; 3],
+            offset: [0.0; 3],
+        };
+        assert_eq!(description.input, expected);
+        assert_eq!(description.labels, ["circle", "square", "triangle"]);
+        assert!(warnings.is_empty(), "{warnings:?}");
+    }
+
+    #[test]
+    fn shapes_alone_are_enough_for_a_plain_model() {
+        let (description, warnings) = describe(&config(&tempdir().unwrap()), &bare()).unwrap();
+        let input = &description.input;
+        assert_eq!((input.layout, input.batch, input.fit), (Layout::Nhwc, BatchDim::Fixed(4), Fit::Stretch));
+        assert!(description.labels.is_empty() && warnings.is_empty(), "{warnings:?}");
+    }
+
+    #[test]
+    fn the_modelinfo_beside_the_model_comes_before_its_metadata() {
+        let folder = tempdir().unwrap();
+        write(
+            &folder,
+            "m.onnx.modelinfo",
+            "[modelinfo]\nversion=1.0\n[images]\ndims=-1,3,480,480\nranges=0,255\ncolor-order=bgr\nfit=stretch\n",
+        );
+        let (description, warnings) = describe(&config(&folder), &yolo()).unwrap();
+        let input = &description.input;
+        assert_eq!((input.width, input.height, input.color, input.fit), (480, 480, ColorOrder::Bgr, Fit::Stretch));
+        assert_eq!(input.scale, [1.0; 3]);
+        assert!(warnings.is_empty(), "{warnings:?}");
+    }
+
+    #[test]
+    fn a_batch_that_the_modelinfo_nails_down_makes_a_warning() {
+        let folder = tempdir().unwrap();
+        write(&folder, "m.modelinfo", "[modelinfo]\nversion=1.0\n[images]\ndims=1,3,480,480\n");
+        let (description, warnings) = describe(&config(&folder), &yolo()).unwrap();
+        assert_eq!(description.input.batch, BatchDim::Fixed(1));
+        assert!(warnings.len() == 1 && warnings[0].contains("[images] dims"), "{warnings:?}");
+    }
+
+    #[test]
+    fn the_labels_file_comes_before_the_metadata() {
+        let folder = tempdir().unwrap();
+        let mut config = config(&folder);
+        config.labels = Some(write(&folder, "labels.txt", "\u{feff}rund\r\neckig\r\ndreieckig\r\n"));
+        let (description, warnings) = describe(&config, &yolo()).unwrap();
+        assert_eq!(description.labels, ["rund", "eckig", "dreieckig"]);
+        assert!(warnings.is_empty(), "{warnings:?}");
+
+        for (lines, said) in [("rund\n", "classes 1 to 2"), ("a\nb\nc\nd\n", "after the first 3")] {
+            config.labels = Some(write(&folder, "labels.txt", lines));
+            let (description, warnings) = describe(&config, &yolo()).unwrap();
+            assert_eq!(description.labels.len(), lines.lines().count());
+            assert!(warnings.len() == 1 && warnings[0].contains(said), "{warnings:?}");
+        }
+    }
+
+    #[test]
+    fn files_that_are_asked_for_and_wrong_are_errors_that_name_them() {
+        let folder = tempdir().unwrap();
+        let empty = write(&folder, "empty", "");
+        let cases = [
+            ModelConfig { labels: Some(folder.path().join("missing")), ..config(&folder) },
+            ModelConfig { labels: Some(empty.clone()), ..config(&folder) },
+            ModelConfig { labels: Some(folder.path().to_owned()), ..config(&folder) },
+            ModelConfig { model_info: Some(folder.path().join("missing")), ..config(&folder) },
+            ModelConfig { model_info: Some(empty), ..config(&folder) },
+        ];
+        for config in cases {
+            let path = config.labels.as_ref().or(config.model_info.as_ref()).unwrap();
+            let error = describe(&config, &yolo()).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::InvalidConfig);
+            assert!(error.message.contains(&*path.to_string_lossy()), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_open_size_without_metadata_says_which_file_to_write() {
+        let folder = tempdir().unwrap();
+        let mut interface = yolo();
+        interface.metadata.clear();
+        let error = describe(&config(&folder), &interface).unwrap_err();
+        let path = folder.path().join("m.onnx.modelinfo");
+        for part in ["dims=-1,3,640,640", "[images]", &*path.to_string_lossy()] {
+            assert!(error.message.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn metadata_that_cannot_be_read_leave_a_working_model() {
+        let mut interface = yolo();
+        interface.metadata.insert("names".into(), "{0: 'circle'".into());
+        let (description, warnings) = describe(&config(&tempdir().unwrap()), &interface).unwrap();
+        assert!(description.labels.is_empty());
+        assert!(warnings.len() == 1 && warnings[0].contains("labels="), "{warnings:?}");
+        assert_eq!(description.label(1), "1");
+    }
+
+    #[test]
+    fn a_class_without_a_label_goes_by_its_number() {
+        let mut interface = yolo();
+        interface.metadata.insert("names".into(), "{0: 'circle', 2: 'triangle'}".into());
+        let (description, _) = describe(&config(&tempdir().unwrap()), &interface).unwrap();
+        let labels = [0, 1, 2, 3, u32::MAX].map(|class| description.label(class).into_owned());
+        assert_eq!(labels, ["circle", "1", "triangle", "3", "4294967295"]);
+    }
+
+    #[test]
+    fn outputs_take_ids_and_open_axes_from_the_modelinfo_but_not_the_batch() {
+        let dims = tensor("", "", &[1, 7, 2100]).dims;
+        let info = TensorInfo { id: Some("yolo-v8-out".into()), dims: Some(dims), ..TensorInfo::default() };
+        let spec = output(&tensor("output0", "float32", &[-1, 7, -1]), Some(&info));
+        assert_eq!((spec.id.as_deref(), spec.dims), (Some("yolo-v8-out"), vec![None, Some(7), Some(2100)]));
+        let spec = output(&tensor("output0", "float32", &[-1, 7, -1]), None);
+        assert_eq!((spec.id, spec.dims), (None, vec![None, Some(7), None]));
+    }
+
+    #[test]
+    fn the_yolo_family_is_letterboxed() {
+        assert_eq!(usual_fit(DecoderKind::Yolo, None), Fit::Letterbox);
+        assert_eq!(usual_fit(DecoderKind::YoloEnd2end, None), Fit::Letterbox);
+        assert_eq!(usual_fit(DecoderKind::Tensors, Some("segment")), Fit::Letterbox);
+        assert_eq!(usual_fit(DecoderKind::Tensors, None), Fit::Stretch);
+        assert_eq!(usual_fit(DecoderKind::Classifier, Some("classify")), Fit::Stretch);
+        assert_eq!(usual_fit(DecoderKind::Ssd, None), Fit::Stretch);
+        assert_eq!(usual_fit(DecoderKind::Detr, Some("detect")), Fit::Stretch);
+    }
+
+    #[test]
+    fn tensors_are_shown_fit_for_a_message() {
+        let shown = tensor("a\u{1b}[31m`\n", "float32", &[-1, 3]).to_string();
+        assert!(shown.ends_with("float32 [?, 3]") && !shown.contains(char::is_control), "{shown}");
+        let long = tensor(&"ä".repeat(100_000), "float32", &[1; 1000]).to_string();
+        assert!(long.chars().count() < 200, "{long}");
+    }
+
+    /// The examples of the documentation are files that work.
+    #[test]
+    fn the_documented_modelinfo_files_are_right() {
+        let folder = tempdir().unwrap();
+        let text = include_str!("../../docs/models.md");
+        let examples: Vec<_> = text.split("```ini\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert_eq!(examples.len(), 3);
+        for example in examples {
+            let nchw = example.contains("[images]");
+            let mut interface = if nchw { yolo() } else { bare() };
+            if !nchw {
+                interface.inputs = vec![tensor("input", "float32", &[-1, 3, -1, -1])];
+                interface.outputs = vec![tensor("logits", "float32", &[-1, 1000])];
+            }
+            interface.outputs.iter_mut().for_each(|output| output.dims.fill(None));
+            let path = write(&folder, "m.onnx.modelinfo", example);
+            let config = ModelConfig { model_info: Some(path), ..config(&folder) };
+            let (_, warnings) = describe(&config, &interface).unwrap();
+            assert!(warnings.is_empty(), "{warnings:?}");
+        }
     }
 }

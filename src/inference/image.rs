@@ -39,6 +39,16 @@ pub(super) struct ImageInput<'a> {
     pub width: usize,
 }
 
+/// A `dims` of the `.modelinfo` that fills in what the model leaves open: `-1,3,640,640`.
+fn example(layout: Layout, dims: &[Option<usize>]) -> String {
+    let usual = match layout {
+        Layout::Nchw => ["-1", "3", "640", "640"],
+        Layout::Nhwc => ["-1", "640", "640", "3"],
+    };
+    let axes = dims.iter().zip(usual).map(|(dim, usual)| dim.map_or(usual.to_owned(), |size| size.to_string()));
+    axes.collect::<Vec<_>>().join(",")
+}
+
 /// The model's only input, if a picture can be put there at all.
 pub(super) fn find(interface: &ModelInterface) -> Result<(&TensorSpec, ElementType), Error> {
     let invalid = |message: String| Err(Error::new(ErrorKind::ModelInvalid, message));
@@ -62,8 +72,8 @@ pub(super) fn find(interface: &ModelInterface) -> Result<(&TensorSpec, ElementTy
         "uint8" => ElementType::Uint8,
         other => {
             return invalid(format!(
-                "The model's input is {tensor}: a picture cannot be given as {other}. Export the model with an input of \
-                 float32, float16 or uint8."
+                "The model's input is {tensor}: a picture cannot be given as {other}. Export the model with an input \
+                 of float32, float16 or uint8."
             ));
         }
     };
@@ -85,10 +95,11 @@ impl<'a> ImageInput<'a> {
     /// not contradict them, then by the size in the metadata.
     pub fn new(tensor: &'a TensorSpec, element: ElementType, known: Known<'a>) -> Result<Self, Error> {
         let Known { info, metadata, file } = known;
-        let unsettled = |reason: &str, set: &str| {
+        let unsettled = |reason: &str, example: &str| {
             let (group, path) = (&info.group, file.path.display());
             let message = format!(
-                "The model's input is {tensor}: {reason}. Set {set} in the group [{group}] of the .modelinfo file `{path}`."
+                "The model's input is {tensor}: {reason}. Say it in the group [{group}] of the .modelinfo file `{path}`, \
+                 such as {example}."
             );
             Error::new(ErrorKind::InvalidConfig, message)
         };
@@ -98,7 +109,7 @@ impl<'a> ImageInput<'a> {
         let said = |axis: usize| info.dims.as_ref().and_then(|dims| dims.get(axis).copied().flatten());
         let dim = |axis: usize| tensor.dims.get(axis).copied().flatten().or_else(|| said(axis));
         let channels_at = |axis| dim(axis).filter(|count| matches!(count, 1 | 3));
-        let open = "dims, the batch first (-1: any), such as dims=-1,3,640,640 or dims=-1,640,640,3,";
+        let filled = |layout| format!("dims={}", example(layout, &tensor.dims));
 
         let layout = match (info.layout, channels_at(1), channels_at(3)) {
             (Some(layout), ..) => layout,
@@ -111,7 +122,8 @@ impl<'a> ImageInput<'a> {
                 ));
             }
             (None, None, None) if dim(1).is_none() || dim(3).is_none() => {
-                return Err(unsettled("it leaves open which axis the channels are", open));
+                let examples = format!("{} or {}", filled(Layout::Nchw), filled(Layout::Nhwc));
+                return Err(unsettled("it leaves open which axis the channels are", &examples));
             }
             (None, None, None) => {
                 return Err(invalid("neither its second nor its last axis is 3 (colour) or 1 (grey) channels".into()));
@@ -126,13 +138,13 @@ impl<'a> ImageInput<'a> {
             Some(count) => {
                 return Err(invalid(format!("it has {count} channels; only 3 (colour) and 1 (grey) can be fed")));
             }
-            None => return Err(unsettled("it leaves the number of its channels open", open)),
+            None => return Err(unsettled("it leaves the number of its channels open", &filled(layout))),
         };
 
         let side = |axis, by_metadata: Option<usize>| match dim(axis).or(by_metadata) {
             Some(side @ 1..=MAX_SIDE) => Ok(side),
             Some(side) => Err(invalid(format!("a side of {side} pixels is not between 1 and {MAX_SIDE}"))),
-            None => Err(unsettled("it leaves its height or its width open, and its metadata do not say them", open)),
+            None => Err(unsettled("it leaves its size open, and its metadata do not say it", &filled(layout))),
         };
         let height = side(height_axis, metadata.size.map(|(height, _)| height))?;
         let width = side(width_axis, metadata.size.map(|(_, width)| width))?;
@@ -255,11 +267,12 @@ pub(super) mod tests {
 
     #[test]
     fn what_is_not_known_says_what_to_set_and_where() {
-        let cases: [(&[i64], &str); 5] = [
-            (&[-1, 3, -1, -1], "dims="),
-            (&[-1, 3, 640, -1], "dims="),
-            (&[-1, -1, -1, -1], "dims="),
-            (&[-1, -1, 640, 640], "dims="),
+        let cases: [(&[i64], &str); 6] = [
+            (&[-1, 3, -1, -1], "dims=-1,3,640,640"),
+            (&[4, 1, 480, -1], "dims=4,1,480,640"),
+            (&[-1, -1, -1, 3], "dims=-1,640,640,3"),
+            (&[-1, -1, -1, -1], "dims=-1,3,640,640 or dims=-1,640,640,3"),
+            (&[-1, -1, 480, 640], "dims=-1,3,480,640 or"),
             (&[-1, 3, 640, 3], "layout=nchw"),
         ];
         for (dims, set) in cases {

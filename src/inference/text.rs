@@ -30,64 +30,36 @@ pub(super) fn read(path: &Path, what: &str) -> Result<String, Error> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-    use std::path::PathBuf;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    /// A folder of its own for one test, removed with its contents at the end.
-    pub(in crate::inference) struct Folder(PathBuf);
-
-    impl Folder {
-        pub(in crate::inference) fn new() -> Self {
-            static NEXT: AtomicUsize = AtomicUsize::new(0);
-            let name = format!("nextvision-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-            let path = std::env::temp_dir().join(name);
-            std::fs::create_dir(&path).unwrap();
-            Self(path)
-        }
-
-        pub(in crate::inference) fn path(&self, name: &str) -> PathBuf {
-            self.0.join(name)
-        }
-
-        pub(in crate::inference) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
-            let path = self.path(name);
-            std::fs::write(&path, content).unwrap();
-            path
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
-    }
 
     #[test]
     fn the_byte_order_mark_goes() {
-        let folder = Folder::new();
-        assert_eq!(read(&folder.write("a", "\u{feff}ä\n"), "labels file").unwrap(), "ä\n");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        std::fs::write(&path, "\u{feff}ä\n").unwrap();
+        assert_eq!(read(&path, "labels file").unwrap(), "ä\n");
     }
 
     #[test]
     fn what_is_no_text_file_is_named_with_its_path() {
-        let folder = Folder::new();
+        let folder = tempfile::tempdir().unwrap();
+        let [missing, binary, huge] = ["missing", "binary", "huge"].map(|name| folder.path().join(name));
+        std::fs::write(&binary, [0xff, 0xfe, 0x00]).unwrap();
+        std::fs::write(&huge, vec![b'a'; MAX_BYTES as usize + 1]).unwrap();
         let cases = [
-            (folder.path("missing"), "No such file"),
-            (folder.path(""), "not a regular file"),
-            (PathBuf::from("/dev/zero"), "not a regular file"),
-            (folder.write("binary", [0xff, 0xfe, 0x00]), "not UTF-8"),
-            (folder.write("huge", vec![b'a'; MAX_BYTES as usize + 1]), "larger than 4 MiB"),
+            (missing.as_path(), "No such file"),
+            (folder.path(), "not a regular file"),
+            (Path::new("/dev/zero"), "not a regular file"),
+            (&binary, "not UTF-8"),
+            (&huge, "larger than 4 MiB"),
         ];
         for (path, reason) in cases {
-            let error = read(&path, "labels file").unwrap_err();
+            let error = read(path, "labels file").unwrap_err();
             assert_eq!(error.kind, ErrorKind::InvalidConfig);
             assert!(error.message.contains(reason), "{error}");
-            assert!(
-                error.message.contains("labels file") && error.message.contains(&*path.to_string_lossy()),
-                "{error}"
-            );
+            let path = path.to_string_lossy();
+            assert!(error.message.contains("labels file") && error.message.contains(&*path), "{error}");
         }
     }
 }

@@ -106,13 +106,9 @@ impl TensorInfo {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::image::tests::tensor;
     use super::super::parse;
     use super::*;
-
-    fn tensor(name: &str, element: &str, dims: &[i64]) -> TensorSpec {
-        let dims = dims.iter().map(|&dim| usize::try_from(dim).ok()).collect();
-        TensorSpec { name: name.into(), element: element.into(), dims }
-    }
 
     /// An SSD: one input, two outputs.
     fn interface() -> ModelInterface {

@@ -133,11 +133,18 @@ impl ModelInfo {
 
 #[cfg(test)]
 mod tests {
-    use super::super::text::tests::Folder;
+    use tempfile::{TempDir, tempdir};
+
     use super::*;
 
     const FIRST: &str = "[modelinfo]\nversion=1.0\n[first]\n";
     const SECOND: &str = "[modelinfo]\nversion=1.0\n[second]\n";
+
+    fn write(folder: &TempDir, name: &str, text: &str) -> PathBuf {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
 
     fn load(given: Option<&Path>, model: &Path) -> Result<(ModelInfo, Vec<String>), Error> {
         let mut warnings = Vec::new();
@@ -146,37 +153,37 @@ mod tests {
 
     #[test]
     fn the_file_beside_the_model_is_found_in_the_order_of_gstreamer() {
-        let folder = Folder::new();
-        let model = folder.path("m.onnx");
+        let folder = tempdir().unwrap();
+        let model = folder.path().join("m.onnx");
         let (info, _) = load(None, &model).unwrap();
-        assert_eq!((info.path, info.tensors.len()), (folder.path("m.onnx.modelinfo"), 0));
+        assert_eq!((info.path, info.tensors.len()), (folder.path().join("m.onnx.modelinfo"), 0));
 
-        let stem = folder.write("m.modelinfo", SECOND);
+        let stem = write(&folder, "m.modelinfo", SECOND);
         assert_eq!(load(None, &model).unwrap().0.path, stem);
 
-        let appended = folder.write("m.onnx.modelinfo", FIRST);
+        let appended = write(&folder, "m.onnx.modelinfo", FIRST);
         let (info, _) = load(None, &model).unwrap();
         assert_eq!((info.path, info.tensors[0].group.as_str()), (appended, "first"));
     }
 
     #[test]
     fn a_given_file_is_read_instead_and_has_to_exist() {
-        let folder = Folder::new();
-        let model = folder.path("m.onnx");
-        folder.write("m.onnx.modelinfo", FIRST);
-        let given = folder.write("other", SECOND);
+        let folder = tempdir().unwrap();
+        let model = folder.path().join("m.onnx");
+        write(&folder, "m.onnx.modelinfo", FIRST);
+        let given = write(&folder, "other", SECOND);
         assert_eq!(load(Some(&given), &model).unwrap().0.tensors[0].group, "second");
 
-        let error = load(Some(&folder.path("missing")), &model).unwrap_err();
+        let error = load(Some(&folder.path().join("missing")), &model).unwrap_err();
         assert_eq!(error.kind, ErrorKind::InvalidConfig);
         assert!(error.message.contains("missing"), "{error}");
     }
 
     #[test]
     fn errors_and_warnings_name_the_file() {
-        let folder = Folder::new();
-        let bad = folder.write("bad", "[modelinfo]\nversion=2.0\n");
-        let odd = folder.write("odd", "[modelinfo]\nversion=1.7\n");
+        let folder = tempdir().unwrap();
+        let bad = write(&folder, "bad", "[modelinfo]\nversion=2.0\n");
+        let odd = write(&folder, "odd", "[modelinfo]\nversion=1.7\n");
         let error = load(Some(&bad), Path::new("m")).unwrap_err();
         assert!(error.message.contains(&*bad.to_string_lossy()) && error.message.contains("2.0"), "{error}");
         let (_, warnings) = load(Some(&odd), Path::new("m")).unwrap();
