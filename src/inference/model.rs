@@ -5,15 +5,22 @@ use std::path::PathBuf;
 use super::{DecoderKind, Error, ModelDescription, Session};
 
 /// Who computes; the `execution-provider` property.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[enum_type(name = "GstNvExecutionProvider")]
 pub enum ExecutionProvider {
     /// The best that loads.
     #[default]
+    #[enum_value(name = "The best that loads", nick = "auto")]
     Auto,
+    #[enum_value(name = "CPU", nick = "cpu")]
     Cpu,
+    #[enum_value(name = "CUDA", nick = "cuda")]
     Cuda,
+    #[enum_value(name = "TensorRT", nick = "tensorrt")]
     Tensorrt,
+    #[enum_value(name = "OpenVINO", nick = "openvino")]
     Openvino,
+    #[enum_value(name = "MIGraphX", nick = "migraphx")]
     Migraphx,
 }
 
