@@ -36,13 +36,7 @@ pub fn has_any(output: &Output) -> bool {
         || output.classes.as_ref().is_some_and(|classes| !classes.is_empty())
 }
 
-fn named(
-    name: &str,
-    processor_id: &str,
-    label: &str,
-    label_id: u32,
-    confidence: f32,
-) -> gst::structure::Builder {
+fn named(name: &str, processor_id: &str, label: &str, label_id: u32, confidence: f32) -> gst::structure::Builder {
     gst::Structure::builder(name)
         .field("processor_id", processor_id)
         .field("label", label)
