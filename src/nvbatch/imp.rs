@@ -353,7 +353,7 @@ impl ElementImpl for NvBatch {
             gst::subclass::ElementMetadata::new(
                 "NextVision batched inference",
                 "Filter/Analyzer/Video",
-                "Runs one neural network over the video of all pipelines of the process, batched; unlinked it declares it",
+                "Runs one neural network over the video of many pipelines at once; unlinked it only loads it for others",
                 "NextVision maintainers",
             )
         });
@@ -380,11 +380,10 @@ impl ElementImpl for NvBatch {
                     return Err(gst::StateChangeError);
                 }
             }
-            gst::StateChange::ReadyToPaused if self.sink_pad.is_linked() => {
-                if self.stream_or_open().is_err() {
-                    self.close_stream();
-                    return Err(gst::StateChangeError);
-                }
+            // Unlinked it is only the declaration of a processor.
+            gst::StateChange::ReadyToPaused if self.sink_pad.is_linked() && self.stream_or_open().is_err() => {
+                self.close_stream();
+                return Err(gst::StateChangeError);
             }
             _ => (),
         }

@@ -255,7 +255,7 @@ impl Stream {
         }
     }
 
-    /// Upstream can be asked what it is, and its first frame has not come yet.
+    /// Upstream can be asked what it is by now, and its first frame has not come yet.
     fn meet_upstream(&self) {
         let mut query = gst::query::Latency::new();
         if self.sink_pad.peer_query(query.query_mut()) {

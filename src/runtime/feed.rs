@@ -95,7 +95,7 @@ pub trait FeedListener: Send + Sync {
 #[derive(Debug)]
 pub enum Rejected {
     Flushing,
-    /// [`Feed::interrupt`] was called while the frame waited for room; it may be submitted again.
+    /// [`Feed::set_interrupted`] was called while the frame waited for room; it may be submitted again.
     Interrupted(gst::Buffer),
     Failed(Error),
 }
