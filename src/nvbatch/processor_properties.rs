@@ -253,7 +253,12 @@ mod tests {
         let mut settings = ProcessorSettings::default();
         for spec in specs() {
             let value = settings.get(spec.name()).unwrap_or_else(|| panic!("{} cannot be read", spec.name()));
-            assert_eq!(format!("{value:?}"), format!("{:?}", spec.default_value()), "{}", spec.name());
+            // GLib writes a structure that is not there with complaints.
+            if spec.name() == "provider-options" {
+                assert_eq!(value.get::<Option<gst::Structure>>().unwrap(), None);
+            } else {
+                assert_eq!(format!("{value:?}"), format!("{:?}", spec.default_value()), "{}", spec.name());
+            }
             assert!(settings.set(spec.name(), &value), "{} cannot be written", spec.name());
         }
         assert!(settings.set("device-id", &3.to_value()));
