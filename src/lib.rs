@@ -17,6 +17,6 @@ gst::plugin_define!(
     env!("CARGO_PKG_LICENSE"),
     env!("CARGO_PKG_NAME"),
     env!("CARGO_PKG_NAME"),
-    env!("CARGO_PKG_REPOSITORY"),
+    "Unknown package origin",
     env!("BUILD_REL_DATE")
 );
