@@ -1,0 +1,59 @@
+//! How all feeds are doing, line by line: refreshed in place on a terminal, else printed once a second.
+
+use std::{
+    io::{self, IsTerminal},
+    time::{Duration, Instant},
+};
+
+use crate::feed::{Feed, Progress};
+
+pub struct Table {
+    in_place: bool,
+    shown: Option<Instant>,
+    /// To be overwritten.
+    lines: usize,
+}
+
+impl Table {
+    pub fn new() -> Self {
+        Self { in_place: io::stdout().is_terminal(), shown: None, lines: 0 }
+    }
+
+    /// How often it is shown.
+    pub fn period(&self) -> gst::ClockTime {
+        gst::ClockTime::from_mseconds(if self.in_place { 100 } else { 1000 })
+    }
+
+    /// Shows it if it is time.
+    pub fn show(&mut self, feeds: &[Feed]) {
+        let period = Duration::from(self.period());
+        if self.shown.is_none_or(|shown| shown.elapsed() >= period) {
+            self.show_last(feeds);
+        }
+    }
+
+    pub fn show_last(&mut self, feeds: &[Feed]) {
+        if self.in_place && self.lines > 0 {
+            print!("\x1b[{}A", self.lines);
+        }
+        println!(
+            "{:<16}{:>10}{:>8}{:>10}{:>9}{:>16}{:>10}",
+            "video", "size", "frames", "frames/s", "objects", "latency: half", "95 %"
+        );
+        for feed in feeds {
+            let Progress { size, frames, frames_per_second, objects, latency: (half, most) } = feed.progress();
+            println!(
+                "{:<16}{size:>10}{frames:>8}{frames_per_second:>10.1}{objects:>9}{:>13.1} ms{:>7.1} ms",
+                feed.name,
+                milliseconds(half),
+                milliseconds(most)
+            );
+        }
+        self.lines = feeds.len() + 1;
+        self.shown = Some(Instant::now());
+    }
+}
+
+fn milliseconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1e6
+}
