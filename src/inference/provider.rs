@@ -6,19 +6,30 @@ use ort::session::builder::SessionBuilder;
 use super::{Error, ErrorKind};
 
 /// Who computes; the `execution-provider` property.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[enum_type(name = "GstNvExecutionProvider")]
 pub enum ExecutionProvider {
     /// The best that loads.
     #[default]
+    #[enum_value(name = "The best that loads", nick = "auto")]
     Auto,
+    #[enum_value(name = "CPU", nick = "cpu")]
     Cpu,
+    #[enum_value(name = "CUDA", nick = "cuda")]
     Cuda,
+    #[enum_value(name = "TensorRT", nick = "tensorrt")]
     Tensorrt,
+    #[enum_value(name = "OpenVINO", nick = "openvino")]
     Openvino,
+    #[enum_value(name = "MIGraphX", nick = "migraphx")]
     Migraphx,
+    #[enum_value(name = "ROCm", nick = "rocm")]
     Rocm,
+    #[enum_value(name = "oneDNN", nick = "onednn")]
     Onednn,
+    #[enum_value(name = "XNNPACK", nick = "xnnpack")]
     Xnnpack,
+    #[enum_value(name = "QNN", nick = "qnn")]
     Qnn,
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use gst::prelude::*;
+
 use crate::inference;
 
 /// The `code` of an `nv-error`.
@@ -48,6 +50,19 @@ impl ErrorCode {
             Self::NotPaused => "not-paused",
         }
     }
+
+    /// What of GStreamer's own errors it is; the code says it more exactly.
+    fn resource_error(self) -> gst::ResourceError {
+        match self {
+            Self::ModelNotFound | Self::ProcessorMissing | Self::FeedNotFound | Self::OnnxruntimeMissing => {
+                gst::ResourceError::NotFound
+            }
+            Self::DuplicateProcessorId | Self::FeedLimitExceeded => gst::ResourceError::Busy,
+            Self::InvalidConfig | Self::InvalidCapacity | Self::ProviderUnavailable => gst::ResourceError::Settings,
+            Self::CustomPipelineRejected | Self::InsecureSourceRejected => gst::ResourceError::NotAuthorized,
+            _ => gst::ResourceError::Failed,
+        }
+    }
 }
 
 /// An error with a message that says what was wrong, with which value, and what to do about it.
@@ -72,6 +87,11 @@ impl Error {
             details = details.field("max", max);
         }
         details.build()
+    }
+
+    /// Posts it as an element error, with its [`details`](Self::details).
+    pub fn post_on(&self, element: &impl IsA<gst::Element>) {
+        gst::element_error!(element, self.code.resource_error(), ("{self}"), details: self.details());
     }
 }
 

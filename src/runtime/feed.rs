@@ -95,7 +95,7 @@ pub trait FeedListener: Send + Sync {
 #[derive(Debug)]
 pub enum Rejected {
     Flushing,
-    /// [`Feed::interrupt`] was called while the frame waited for room; it may be submitted again.
+    /// [`Feed::set_interrupted`] was called while the frame waited for room; it may be submitted again.
     Interrupted(gst::Buffer),
     Failed(Error),
 }
@@ -149,6 +149,8 @@ struct State {
     /// A job of the pool that delivers is queued or running.
     delivery_scheduled: bool,
     delivering: Option<ThreadId>,
+    /// What [`Feed::next`] gave last is still in the hands of who asked.
+    handed_out: bool,
     stalled: bool,
 }
 
@@ -206,6 +208,7 @@ impl Feed {
                 interrupted: false,
                 delivery_scheduled: false,
                 delivering: None,
+                handed_out: false,
                 stalled: false,
             }),
             changed: Condvar::new(),
@@ -318,14 +321,17 @@ impl Feed {
         true
     }
 
-    /// The next thing that is due; waits for it. `None` when flushing.
+    /// The next thing that is due; waits for it. `None` when flushing. Who asks again is done with what it got before.
     pub fn next(&self) -> Option<Delivery> {
         let mut state = self.state.lock();
+        state.handed_out = false;
+        self.changed.notify_all();
         loop {
             if state.flushing {
                 return None;
             }
             if let Some((given, turn)) = state.give() {
+                state.handed_out = true;
                 self.changed.notify_all();
                 drop(state);
                 self.take_turn(turn);
@@ -348,7 +354,8 @@ impl Feed {
             if state.flushing || state.interrupted {
                 return ControlFlow::Break(None);
             }
-            if state.lane.is_empty() && state.delivering.is_none() && !state.delivery_scheduled {
+            let being_given = state.handed_out || state.delivering.is_some() || state.delivery_scheduled;
+            if state.lane.is_empty() && !being_given {
                 return ControlFlow::Continue(());
             }
             self.changed.wait(&mut state);
@@ -389,8 +396,10 @@ impl Feed {
                 return;
             }
             state.error = Some(error.clone());
-            let (frames, _) = state.lane.clear();
+            let (frames, passing) = state.lane.clear();
             state.counters.errors += frames as u64;
+            // Downstream still learns that the stream ends.
+            passing.into_iter().for_each(|item| state.lane.pass(item));
             self.changed.notify_all();
         }
         let listener = self.listener.clone();

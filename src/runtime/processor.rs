@@ -265,7 +265,11 @@ impl Processor {
                         self.written.wait(&mut state);
                     }
                 }
-                Decision::Idle if state.stopping && state.former.is_empty() => return Work::Stop,
+                Decision::Idle if state.stopping && state.former.is_empty() => {
+                    // The others may have gone to sleep while this one still held the last batch.
+                    self.work.notify_all();
+                    return Work::Stop;
+                }
                 Decision::Idle => self.work.wait(&mut state),
                 Decision::WaitUntil(time) => _ = self.work.wait_until(&mut state, clock::instant(time)),
             }

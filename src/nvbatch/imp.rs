@@ -1,0 +1,399 @@
+use std::sync::Arc;
+
+use gst::{prelude::*, subclass::prelude::*};
+use once_cell::sync::Lazy;
+use parking_lot::Mutex;
+
+use super::{
+    processor_properties::{self, ProcessorSettings},
+    stream::Stream,
+};
+use crate::runtime::{Error, FeedSettings, OwnedProcessor, Processor, Runtime, properties};
+
+pub static CAT: Lazy<gst::DebugCategory> =
+    Lazy::new(|| gst::DebugCategory::new("nvbatch", gst::DebugColorFlags::empty(), Some("NextVision inference")));
+
+/// The locks are leaves: none is held while anything outside is called.
+pub struct NvBatch {
+    sink_pad: gst::Pad,
+    src_pad: gst::Pad,
+    settings: Mutex<Settings>,
+    /// From READY on.
+    runtime: Mutex<Option<Runtime>>,
+    owned: Mutex<Option<OwnedProcessor>>,
+    stream: Mutex<StreamState>,
+}
+
+#[derive(Default)]
+struct Settings {
+    processor: ProcessorSettings,
+    feed: FeedSettings,
+    feed_name: Option<String>,
+}
+
+#[derive(Default)]
+enum StreamState {
+    #[default]
+    None,
+    Open(Arc<Stream>),
+    /// Told on the bus already.
+    Refused,
+}
+
+impl StreamState {
+    fn open(&self) -> Option<&Arc<Stream>> {
+        match self {
+            Self::Open(stream) => Some(stream),
+            Self::None | Self::Refused => None,
+        }
+    }
+}
+
+impl NvBatch {
+    fn stream(&self) -> Option<Arc<Stream>> {
+        self.stream.lock().open().cloned()
+    }
+
+    /// The stream; one that was linked late takes its place with the first thing that comes. Called by whoever holds
+    /// the sink pad's stream lock, or before the pads are active.
+    fn stream_or_open(&self) -> Result<Arc<Stream>, gst::FlowError> {
+        match &*self.stream.lock() {
+            StreamState::Open(stream) => return Ok(stream.clone()),
+            StreamState::Refused => return Err(gst::FlowError::Error),
+            StreamState::None => (),
+        }
+        match self.open_stream() {
+            Ok(stream) => {
+                *self.stream.lock() = StreamState::Open(stream.clone());
+                if self.src_pad.mode() == gst::PadMode::Push {
+                    stream.start();
+                }
+                Ok(stream)
+            }
+            Err(error) => {
+                *self.stream.lock() = StreamState::Refused;
+                error.post_on(&*self.obj());
+                Err(gst::FlowError::Error)
+            }
+        }
+    }
+
+    fn open_stream(&self) -> Result<Arc<Stream>, Error> {
+        let runtime = self.runtime.lock().clone().unwrap_or_else(Runtime::get);
+        let owned_id = self.owned.lock().as_ref().map(|owned| owned.id().to_string());
+        let feed = {
+            let settings = self.settings.lock();
+            settings.processor.check_id()?;
+            let processor_id = owned_id.unwrap_or_else(|| settings.processor.processor_id.clone());
+            (self.feed_name(&settings), processor_id, settings.feed.clone())
+        };
+        Stream::open(&self.obj(), &runtime, (self.sink_pad.clone(), self.src_pad.clone()), feed)
+    }
+
+    fn close_stream(&self) {
+        let stream = std::mem::take(&mut *self.stream.lock());
+        if let Some(stream) = stream.open() {
+            stream.close();
+        }
+    }
+
+    fn feed_name(&self, settings: &Settings) -> String {
+        settings.feed_name.clone().unwrap_or_else(|| self.obj().name().into())
+    }
+
+    fn load_processor(&self) -> Result<(), Error> {
+        let config = {
+            let settings = self.settings.lock();
+            settings.processor.check_id()?;
+            settings.processor.model.as_deref().map(|model| settings.processor.config(model))
+        };
+        let runtime = Runtime::get();
+        *self.runtime.lock() = Some(runtime.clone());
+        let Some(config) = config else { return Ok(()) };
+        gst::info!(CAT, imp = self, "loading {} as processor '{}'", config.model.model.display(), config.id);
+        let owned = runtime.add_processor(config)?;
+        gst::info!(
+            CAT,
+            imp = self,
+            "processor '{}' is ready: {} instances, batches of up to {}",
+            owned.id(),
+            owned.limits().instances,
+            owned.limits().max_batch
+        );
+        *self.owned.lock() = Some(owned);
+        Ok(())
+    }
+
+    fn free_processor(&self) {
+        let owned = self.owned.lock().take();
+        drop(owned);
+        let runtime = self.runtime.lock().take();
+        drop(runtime);
+    }
+
+    /// The one that is owned, or else the one that is used.
+    fn processor(&self) -> Option<Arc<Processor>> {
+        let owned = self.owned.lock().as_ref().map(|owned| Arc::clone(owned));
+        owned.or_else(|| {
+            let runtime = self.runtime.lock().clone()?;
+            let id = self.settings.lock().processor.processor_id.clone();
+            runtime.processor(&id)
+        })
+    }
+
+    fn stats(&self) -> gst::Structure {
+        let mut stats = match self.processor() {
+            Some(processor) => processor.snapshot().to_structure(),
+            None => gst::Structure::new_empty("nv-processor-stats"),
+        };
+        if let Some(stream) = self.stream() {
+            stats.set("feed", stream.feed().snapshot().to_structure());
+        }
+        stats
+    }
+
+    fn activate_sink(&self, mode: gst::PadMode, active: bool) -> Result<(), gst::LoggableError> {
+        if mode != gst::PadMode::Push {
+            return Err(gst::loggable_error!(CAT, "frames can only be pushed"));
+        }
+        if let Some(stream) = self.stream() {
+            if active { stream.resume() } else { stream.halt(gst::FlowError::Flushing) }
+        }
+        Ok(())
+    }
+
+    fn activate_src(&self, mode: gst::PadMode, active: bool) -> Result<(), gst::LoggableError> {
+        if mode != gst::PadMode::Push {
+            return Err(gst::loggable_error!(CAT, "frames can only be pushed"));
+        }
+        if let Some(stream) = self.stream() {
+            if active { stream.start() } else { stream.stop() }
+        }
+        Ok(())
+    }
+
+    fn sink_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        self.stream_or_open()?.chain(buffer)
+    }
+
+    fn sink_event(&self, event: gst::Event) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if event.is_serialized() && event.type_() != gst::EventType::FlushStop {
+            return self.stream_or_open()?.serialized_event(event);
+        }
+        let done = match (event.type_(), self.stream()) {
+            (gst::EventType::FlushStart, Some(stream)) => stream.flush_start(event),
+            (gst::EventType::FlushStop, Some(stream)) => stream.flush_stop(event),
+            _ => self.src_pad.push_event(event),
+        };
+        // Nobody downstream, or nobody who wants it, is no error of the stream.
+        gst::log!(CAT, imp = self, "event went through: {done}");
+        Ok(gst::FlowSuccess::Ok)
+    }
+
+    fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        match self.stream() {
+            Some(stream) if query.is_serialized() => stream.serialized_query(query),
+            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
+        }
+    }
+
+    fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+        if event.type_() == gst::EventType::Reconfigure
+            && let Some(stream) = self.stream()
+        {
+            stream.reconfigured();
+        }
+        gst::Pad::event_default(pad, Some(&*self.obj()), event)
+    }
+
+    fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        match (query.view_mut(), self.stream()) {
+            (gst::QueryViewMut::Latency(latency), Some(stream)) => stream.latency(latency),
+            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
+        }
+    }
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for NvBatch {
+    const NAME: &'static str = "GstNvBatch";
+    type Type = super::NvBatch;
+    type ParentType = gst::Element;
+
+    fn with_class(class: &Self::Class) -> Self {
+        let pad = |name| gst::Pad::builder_from_template(&class.pad_template(name).expect("installed by this class"));
+        let sink_pad = pad("sink")
+            .chain_function(|_, parent, buffer| {
+                Self::catch_panic_pad_function(parent, || Err(gst::FlowError::Error), |this| this.sink_chain(buffer))
+            })
+            .event_full_function(|_, parent, event| {
+                Self::catch_panic_pad_function(parent, || Err(gst::FlowError::Error), |this| this.sink_event(event))
+            })
+            .query_function(|pad, parent, query| {
+                Self::catch_panic_pad_function(parent, || false, |this| this.sink_query(pad, query))
+            })
+            .activatemode_function(|_, parent, mode, active| {
+                let panicked = || Err(gst::loggable_error!(CAT, "panicked"));
+                Self::catch_panic_pad_function(parent, panicked, |this| this.activate_sink(mode, active))
+            })
+            .flags(gst::PadFlags::PROXY_CAPS)
+            .build();
+        let src_pad = pad("src")
+            .event_function(|pad, parent, event| {
+                Self::catch_panic_pad_function(parent, || false, |this| this.src_event(pad, event))
+            })
+            .query_function(|pad, parent, query| {
+                Self::catch_panic_pad_function(parent, || false, |this| this.src_query(pad, query))
+            })
+            .activatemode_function(|_, parent, mode, active| {
+                let panicked = || Err(gst::loggable_error!(CAT, "panicked"));
+                Self::catch_panic_pad_function(parent, panicked, |this| this.activate_src(mode, active))
+            })
+            .flags(gst::PadFlags::PROXY_CAPS)
+            .build();
+        Self {
+            sink_pad,
+            src_pad,
+            settings: Mutex::default(),
+            runtime: Mutex::default(),
+            owned: Mutex::default(),
+            stream: Mutex::default(),
+        }
+    }
+}
+
+impl ObjectImpl for NvBatch {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: Lazy<Vec<glib::ParamSpec>> = Lazy::new(|| {
+            let mut specs = processor_properties::specs();
+            specs.extend(properties::specs());
+            specs.extend([
+                glib::ParamSpecString::builder("feed-name")
+                    .nick("Feed name")
+                    .blurb("Name of the feed, when linked (unset = the element's name)")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt64::builder("feed-id")
+                    .nick("Feed ID")
+                    .blurb("Number of the feed, when linked and PAUSED or PLAYING (0 = none)")
+                    .read_only()
+                    .build(),
+                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+                    .nick("Statistics")
+                    .blurb("Figures of the processor, and of the feed in its field \"feed\"")
+                    .read_only()
+                    .build(),
+            ]);
+            specs
+        });
+        &PROPERTIES
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, spec: &glib::ParamSpec) {
+        let name = spec.name();
+        if spec.flags().contains(gst::PARAM_FLAG_MUTABLE_READY) && self.obj().current_state() > gst::State::Ready {
+            gst::warning!(CAT, imp = self, "`{name}` is not changed: it can be set up to READY");
+            return;
+        }
+        let changed_feed = {
+            let mut settings = self.settings.lock();
+            if properties::set(&mut settings.feed, name, value) {
+                Some(settings.feed.clone())
+            } else {
+                if name == "feed-name" {
+                    settings.feed_name = value.get().unwrap_or_default();
+                } else {
+                    settings.processor.set(name, value);
+                }
+                None
+            }
+        };
+        match changed_feed {
+            Some(settings) => {
+                if let Some(stream) = self.stream() {
+                    stream.feed().set_settings(settings);
+                }
+            }
+            None if self.owned.lock().is_some() && name != "feed-name" => {
+                gst::warning!(CAT, imp = self, "`{name}` takes effect when the processor is loaded anew, from NULL");
+            }
+            None => (),
+        }
+    }
+
+    fn property(&self, _id: usize, spec: &glib::ParamSpec) -> glib::Value {
+        match spec.name() {
+            "stats" => self.stats().to_value(),
+            "feed-id" => self.stream().map_or(0, |stream| stream.feed().id()).to_value(),
+            name => {
+                let settings = self.settings.lock();
+                let value = match name {
+                    "feed-name" => Some(self.feed_name(&settings).to_value()),
+                    _ => properties::get(&settings.feed, name).or_else(|| settings.processor.get(name)),
+                };
+                value.unwrap_or_else(|| spec.default_value().clone())
+            }
+        }
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        let element = self.obj();
+        for pad in [&self.sink_pad, &self.src_pad] {
+            element.add_pad(pad).expect("a new element has no pads");
+        }
+    }
+}
+
+impl GstObjectImpl for NvBatch {}
+
+impl ElementImpl for NvBatch {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: Lazy<gst::subclass::ElementMetadata> = Lazy::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "NextVision batched inference",
+                "Filter/Analyzer/Video",
+                "Runs one neural network over the video of many pipelines at once; unlinked it only loads it for others",
+                "NextVision maintainers",
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: Lazy<Vec<gst::PadTemplate>> = Lazy::new(|| {
+            let caps = gst_video::VideoCapsBuilder::new().build();
+            let pad = |name, direction| {
+                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).expect("the caps are not empty")
+            };
+            vec![pad("sink", gst::PadDirection::Sink), pad("src", gst::PadDirection::Src)]
+        });
+        &TEMPLATES
+    }
+
+    fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        match transition {
+            gst::StateChange::NullToReady => {
+                if let Err(error) = self.load_processor() {
+                    self.free_processor();
+                    error.post_on(&*self.obj());
+                    return Err(gst::StateChangeError);
+                }
+            }
+            // Unlinked it is only the declaration of a processor.
+            gst::StateChange::ReadyToPaused if self.sink_pad.is_linked() && self.stream_or_open().is_err() => {
+                self.close_stream();
+                return Err(gst::StateChangeError);
+            }
+            _ => (),
+        }
+        let changed = self.parent_change_state(transition);
+        match transition {
+            gst::StateChange::ReadyToPaused if changed.is_err() => self.close_stream(),
+            gst::StateChange::PausedToReady => self.close_stream(),
+            gst::StateChange::ReadyToNull => self.free_processor(),
+            _ => (),
+        }
+        changed
+    }
+}
