@@ -145,7 +145,8 @@ impl Frames {
         let time = result.get::<u64>("pts").map(gst::ClockTime::from_nseconds);
         let Some(buffer) = time.ok().and_then(|time| self.waiting.remove(&time)) else { return };
         let objects = result.get::<gst::Array>("objects");
-        let objects: Vec<_> = objects.iter().flat_map(|objects| objects.iter()).flat_map(|object| object.get()).collect();
+        let objects: Vec<_> =
+            objects.iter().flat_map(|objects| objects.iter()).flat_map(|object| object.get()).collect();
         if self.best.as_ref().is_none_or(|(_, most)| objects.len() > most.len()) {
             self.best = Some((buffer, objects));
         }

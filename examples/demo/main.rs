@@ -106,8 +106,7 @@ fn processor_description() -> String {
 }
 
 fn launch_line(clips: &[PathBuf]) -> String {
-    let chains: String =
-        clips.iter().map(|clip| format!(" \\\n      {}", feed::description(clip))).collect();
+    let chains: String = clips.iter().map(|clip| format!(" \\\n      {}", feed::description(clip))).collect();
     format!("  export GST_PLUGIN_PATH=$PWD/target/plugin\n  gst-launch-1.0 {}{chains}", processor_description())
 }
 

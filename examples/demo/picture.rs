@@ -10,7 +10,6 @@ use embedded_graphics::{
     primitives::{PrimitiveStyle, Rectangle},
     text::{Baseline, Text},
 };
-use gst::prelude::*;
 use gst_video::prelude::*;
 
 const TIMEOUT: gst::ClockTime = gst::ClockTime::from_seconds(10);
@@ -50,14 +49,12 @@ fn draw(canvas: &mut Canvas, object: &gst::Structure) -> Result<(), Box<dyn Erro
     let (x, y, w, h) = (edge("x")?, edge("y")?, edge("w")?, edge("h")?);
     let colour = COLOURS[object.get::<u32>("label-id")? as usize % COLOURS.len()];
     let size = Size::new(w.unsigned_abs(), h.unsigned_abs());
-    let Ok(()) = Rectangle::new(Point::new(x, y), size).draw_styled(&PrimitiveStyle::with_stroke(colour, LINE), canvas);
+    let Ok(()) =
+        Rectangle::new(Point::new(x, y), size).into_styled(PrimitiveStyle::with_stroke(colour, LINE)).draw(canvas);
 
     let label = format!("{} {:.2}", object.get::<&str>("label")?, object.get::<f32>("confidence")?);
-    let style: MonoTextStyle<_> = MonoTextStyleBuilder::new()
-        .font(&FONT_10X20)
-        .text_color(Rgb888::BLACK)
-        .background_color(colour)
-        .build();
+    let style: MonoTextStyle<_> =
+        MonoTextStyleBuilder::new().font(&FONT_10X20).text_color(Rgb888::BLACK).background_color(colour).build();
     // Above the box, or inside it at the upper edge of the picture; never beyond its right edge.
     let above = y - FONT_10X20.character_size.height as i32;
     let text = Text::with_baseline(&label, Point::zero(), style, Baseline::Top);

@@ -10,13 +10,11 @@ use crate::feed::{Feed, Progress};
 pub struct Table {
     in_place: bool,
     shown: Option<Instant>,
-    /// To be overwritten.
-    lines: usize,
 }
 
 impl Table {
     pub fn new() -> Self {
-        Self { in_place: io::stdout().is_terminal(), shown: None, lines: 0 }
+        Self { in_place: io::stdout().is_terminal(), shown: None }
     }
 
     /// How often it is shown.
@@ -33,23 +31,23 @@ impl Table {
     }
 
     pub fn show_last(&mut self, feeds: &[Feed]) {
-        if self.in_place && self.lines > 0 {
-            print!("\x1b[{}A", self.lines);
+        match self.shown {
+            None => println!(
+                "{:<16}{:>10}{:>8}{:>10}{:>9}{:>13}{:>13}",
+                "video", "size", "frames", "frames/s", "objects", "latency p50", "p95"
+            ),
+            Some(_) if self.in_place => print!("\x1b[{}A", feeds.len()),
+            Some(_) => println!(),
         }
-        println!(
-            "{:<16}{:>10}{:>8}{:>10}{:>9}{:>16}{:>10}",
-            "video", "size", "frames", "frames/s", "objects", "latency: half", "95 %"
-        );
         for feed in feeds {
-            let Progress { size, frames, frames_per_second, objects, latency: (half, most) } = feed.progress();
+            let Progress { size, frames, frames_per_second, objects, latency: (p50, p95) } = feed.progress();
             println!(
-                "{:<16}{size:>10}{frames:>8}{frames_per_second:>10.1}{objects:>9}{:>13.1} ms{:>7.1} ms",
+                "{:<16}{size:>10}{frames:>8}{frames_per_second:>10.1}{objects:>9}{:>10.1} ms{:>10.1} ms",
                 feed.name,
-                milliseconds(half),
-                milliseconds(most)
+                milliseconds(p50),
+                milliseconds(p95)
             );
         }
-        self.lines = feeds.len() + 1;
         self.shown = Some(Instant::now());
     }
 }
