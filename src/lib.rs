@@ -2,10 +2,12 @@
 
 pub mod inference;
 pub mod nvbatch;
+pub mod nvfeed;
 pub mod runtime;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
-    nvbatch::register(plugin)
+    nvbatch::register(plugin)?;
+    nvfeed::register(plugin)
 }
 
 gst::plugin_define!(
@@ -13,7 +15,7 @@ gst::plugin_define!(
     env!("CARGO_PKG_DESCRIPTION"),
     plugin_init,
     concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
-    "MPL-2.0",
+    env!("CARGO_PKG_LICENSE"),
     env!("CARGO_PKG_NAME"),
     env!("CARGO_PKG_NAME"),
     "Unknown package origin",

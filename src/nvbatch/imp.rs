@@ -72,7 +72,7 @@ impl NvBatch {
             }
             Err(error) => {
                 *self.stream.lock() = StreamState::Refused;
-                error.post_on(&*self.obj());
+                error.post(&*self.obj());
                 Err(gst::FlowError::Error)
             }
         }
@@ -376,7 +376,7 @@ impl ElementImpl for NvBatch {
             gst::StateChange::NullToReady => {
                 if let Err(error) = self.load_processor() {
                     self.free_processor();
-                    error.post_on(&*self.obj());
+                    error.post(&*self.obj());
                     return Err(gst::StateChangeError);
                 }
             }

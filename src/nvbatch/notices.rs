@@ -40,7 +40,7 @@ impl Notices {
         if !self.failure_told.swap(true, Ordering::Relaxed)
             && let Some(element) = self.element.upgrade()
         {
-            error.post_on(&element);
+            error.post(&element);
         }
     }
 

@@ -50,19 +50,6 @@ impl ErrorCode {
             Self::NotPaused => "not-paused",
         }
     }
-
-    /// What of GStreamer's own errors it is; the code says it more exactly.
-    fn resource_error(self) -> gst::ResourceError {
-        match self {
-            Self::ModelNotFound | Self::ProcessorMissing | Self::FeedNotFound | Self::OnnxruntimeMissing => {
-                gst::ResourceError::NotFound
-            }
-            Self::DuplicateProcessorId | Self::FeedLimitExceeded => gst::ResourceError::Busy,
-            Self::InvalidConfig | Self::InvalidCapacity | Self::ProviderUnavailable => gst::ResourceError::Settings,
-            Self::CustomPipelineRejected | Self::InsecureSourceRejected => gst::ResourceError::NotAuthorized,
-            _ => gst::ResourceError::Failed,
-        }
-    }
 }
 
 /// An error with a message that says what was wrong, with which value, and what to do about it.
@@ -89,9 +76,60 @@ impl Error {
         details.build()
     }
 
-    /// Posts it as an element error, with its [`details`](Self::details).
-    pub fn post_on(&self, element: &impl IsA<gst::Element>) {
-        gst::element_error!(element, self.code.resource_error(), ("{self}"), details: self.details());
+    /// Posts it as an error of `element`, with its [`Error::details`].
+    pub fn post(&self, element: &impl IsA<gst::Element>) {
+        self.post_as(element, self.resource_error());
+    }
+
+    /// As [`Error::post`] where GStreamer has a more fitting name for it.
+    pub fn post_as(&self, element: &impl IsA<gst::Element>, name: gst::ResourceError) {
+        self.post_message(element, gst::ElementMessageType::Error, name, &self.message);
+    }
+
+    /// Posts it as a warning that says `text`.
+    pub fn post_warning(&self, element: &impl IsA<gst::Element>, text: &str) {
+        self.post_message(element, gst::ElementMessageType::Warning, self.resource_error(), text);
+    }
+
+    fn post_message(
+        &self,
+        element: &impl IsA<gst::Element>,
+        kind: gst::ElementMessageType,
+        name: gst::ResourceError,
+        text: &str,
+    ) {
+        let code = Some(self.code.as_str());
+        element.message_full_with_details(
+            kind,
+            name,
+            Some(text),
+            code,
+            file!(),
+            module_path!(),
+            line!(),
+            self.details(),
+        );
+    }
+
+    fn resource_error(&self) -> gst::ResourceError {
+        use gst::ResourceError;
+        match self.code {
+            ErrorCode::FeedNotFound
+            | ErrorCode::ProcessorMissing
+            | ErrorCode::ModelNotFound
+            | ErrorCode::ProviderUnavailable
+            | ErrorCode::OnnxruntimeMissing => ResourceError::NotFound,
+            ErrorCode::FeedLimitExceeded | ErrorCode::ShutdownInProgress | ErrorCode::DuplicateProcessorId => {
+                ResourceError::Busy
+            }
+            ErrorCode::InvalidCapacity | ErrorCode::InvalidConfig => ResourceError::Settings,
+            ErrorCode::CustomPipelineRejected | ErrorCode::InsecureSourceRejected => ResourceError::NotAuthorized,
+            ErrorCode::ModelInvalid
+            | ErrorCode::ProcessorStartupTimeout
+            | ErrorCode::ThreadSpawnFailed
+            | ErrorCode::AlreadyPaused
+            | ErrorCode::NotPaused => ResourceError::Failed,
+        }
     }
 }
 

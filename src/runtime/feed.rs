@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{
     CAT, Error, ErrorCode,
@@ -27,8 +27,8 @@ use super::{
 };
 use crate::inference::{DecodeParams, InputSpec, ModelDescription, Output, Placement, Preprocessor};
 
-/// How long a flush waits for a handler that is just being called.
-const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a flush or the end of a feed waits for a handler that is just being called.
+const HANDLER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// One frame on its way through a feed.
 #[derive(Debug, Clone)]
@@ -168,6 +168,15 @@ pub struct Started {
     pub arrival: Time,
     /// The feed has more that could be taken.
     pub more: bool,
+}
+
+/// What a QoS message tells beside the frame that was dropped.
+#[derive(Debug, Clone, Copy)]
+pub struct Qos {
+    pub live: bool,
+    /// Frames whose result is out.
+    pub processed: u64,
+    pub dropped: u64,
 }
 
 /// How a feed is doing, from the outside.
@@ -377,15 +386,19 @@ impl Feed {
     /// When this returns nothing from before the flush comes out any more.
     pub fn flush_stop(&self) {
         let mut state = self.state.lock();
-        // A handler may flush its own feed, and one that blocks cannot be waited for.
+        self.wait_for_handler(&mut state);
+        state.flushing = false;
+    }
+
+    fn wait_for_handler(&self, state: &mut MutexGuard<State>) {
+        // A handler may flush or stop its own feed, and one that blocks cannot be waited for.
         let this = thread::current().id();
         while state.delivering.is_some_and(|thread| thread != this) {
-            if self.changed.wait_for(&mut state, FLUSH_PATIENCE).timed_out() {
-                gst::warning!(CAT, "feed {}: a handler of a result from before the flush does not return", self.name);
+            if self.changed.wait_for(state, HANDLER_PATIENCE).timed_out() {
+                gst::warning!(CAT, "feed {}: a handler of a result does not return; not waited for", self.name);
                 break;
             }
         }
-        state.flushing = false;
     }
 
     /// The feed cannot go on.
@@ -410,12 +423,13 @@ impl Feed {
         });
     }
 
-    /// The end of the feed. The registry has forgotten it by then.
+    /// The end of the feed. The registry has forgotten it by then. No handler is called any more when this returns.
     pub(super) fn end(&self, cause: DropCause) {
         self.ended.store(true, Ordering::Release);
         self.clear(cause);
         self.detach();
         self.preprocessors.lock().clear();
+        self.wait_for_handler(&mut self.state.lock());
     }
 
     /// Binds the feed to its processor. False where the feed has ended meanwhile.
@@ -475,6 +489,11 @@ impl Feed {
 
     pub fn processor(&self) -> Option<Arc<Processor>> {
         self.state.lock().processor.clone()
+    }
+
+    pub fn qos(&self) -> Qos {
+        let state = self.state.lock();
+        Qos { live: state.live, processed: state.counters.results, dropped: state.counters.dropped_in_all() }
     }
 
     pub fn snapshot(&self) -> FeedSnapshot {

@@ -24,6 +24,7 @@ pub mod properties;
 mod registry;
 mod result;
 mod settings;
+mod source;
 mod startup;
 
 use once_cell::sync::Lazy;
@@ -32,7 +33,8 @@ pub use clock::wall_clock;
 pub use counters::{DropCause, FeedCounters, Timing};
 pub use error::{Error, ErrorCode};
 pub use feed::{
-    Delivery, Feed, FeedConfig, FeedListener, FeedSnapshot, Frame, FrameCaps, FrameTimes, Inferred, Outcome, Rejected,
+    Delivery, Feed, FeedConfig, FeedListener, FeedSnapshot, Frame, FrameCaps, FrameTimes, Inferred, Outcome, Qos,
+    Rejected,
 };
 pub use health::{Event, Field, HealthEvent, Severity, Subscription};
 pub use object::NvRuntime;
@@ -40,6 +42,7 @@ pub use processor::{Limits, Processor, ProcessorConfig, ProcessorSnapshot};
 pub use registry::{OwnedFeed, OwnedProcessor, Runtime};
 pub use result::FrameResult;
 pub use settings::{FeedSettings, Leaky, RtspSecurity};
+pub use source::{SourceVerdict, judge_source};
 
 static CAT: Lazy<gst::DebugCategory> =
     Lazy::new(|| gst::DebugCategory::new("nextvision", gst::DebugColorFlags::empty(), Some("NextVision runtime")));

@@ -1,0 +1,394 @@
+use std::{
+    ops::ControlFlow,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use glib::{ParamSpec, Value, subclass::Signal};
+use gst::{prelude::*, subclass::prelude::*};
+use gst_base::{prelude::*, subclass::prelude::*};
+use once_cell::sync::Lazy;
+use parking_lot::Mutex;
+
+use super::{
+    location::Location,
+    outlet::{Outlet, RESULT_SIGNAL},
+    own_properties::{self, DEFAULT_MESSAGE, DEFAULT_PROCESSOR_ID},
+};
+use crate::runtime::{
+    Error, ErrorCode, Feed, FeedConfig, FeedListener, FeedSettings, FrameTimes, OwnedFeed, Rejected, Runtime,
+    SourceVerdict, judge_source, properties,
+};
+
+pub static CAT: Lazy<gst::DebugCategory> = Lazy::new(|| {
+    gst::DebugCategory::new(
+        "nvfeed",
+        gst::DebugColorFlags::empty(),
+        Some("End of a video stream that a shared model looks at"),
+    )
+});
+
+pub struct NvFeed {
+    settings: Mutex<Settings>,
+    message: AtomicBool,
+    state: Mutex<State>,
+}
+
+/// What can be set up to READY, and the feed's own settings.
+struct Settings {
+    processor_id: String,
+    /// `None`: the element's name.
+    feed_name: Option<String>,
+    location: Option<PathBuf>,
+    feed: FeedSettings,
+}
+
+#[derive(Default)]
+struct State {
+    /// From READY on.
+    runtime: Option<Runtime>,
+    /// From PAUSED on.
+    running: Option<Running>,
+    /// The place that the feed has in the runtime.
+    place: Option<OwnedFeed>,
+    segment: gst::FormattedSegment<gst::ClockTime>,
+    /// Of the feed that was, once it is gone.
+    last_stats: Option<gst::Structure>,
+}
+
+#[derive(Clone)]
+struct Running {
+    feed: Arc<Feed>,
+    outlet: Arc<Outlet>,
+}
+
+impl Default for NvFeed {
+    fn default() -> Self {
+        Self {
+            settings: Mutex::new(Settings {
+                processor_id: DEFAULT_PROCESSOR_ID.into(),
+                feed_name: None,
+                location: None,
+                feed: FeedSettings::default(),
+            }),
+            message: AtomicBool::new(DEFAULT_MESSAGE),
+            state: Mutex::default(),
+        }
+    }
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for NvFeed {
+    const NAME: &'static str = "GstNvFeed";
+    type Type = super::NvFeed;
+    type ParentType = gst_base::BaseSink;
+}
+
+impl ObjectImpl for NvFeed {
+    fn properties() -> &'static [ParamSpec] {
+        static PROPERTIES: Lazy<Vec<ParamSpec>> = Lazy::new(own_properties::specs);
+        &PROPERTIES
+    }
+
+    fn signals() -> &'static [Signal] {
+        static SIGNALS: Lazy<Vec<Signal>> = Lazy::new(|| {
+            // Emitted for each result, in order, from a thread that may be blocked.
+            vec![Signal::builder(RESULT_SIGNAL).param_types([gst::Structure::static_type()]).build()]
+        });
+        &SIGNALS
+    }
+
+    fn set_property(&self, _id: usize, value: &Value, spec: &ParamSpec) {
+        let name = spec.name();
+        if name == "message" {
+            self.message.store(value.get().unwrap_or(DEFAULT_MESSAGE), Ordering::Relaxed);
+            return;
+        }
+        if spec.flags().contains(gst::PARAM_FLAG_MUTABLE_READY) && self.state.lock().running.is_some() {
+            gst::warning!(CAT, imp = self, "`{name}` cannot be changed above READY; it stays as it is");
+            return;
+        }
+        let changed = {
+            let mut settings = self.settings.lock();
+            match name {
+                "processor-id" => settings.processor_id = value.get::<Option<_>>().ok().flatten().unwrap_or_default(),
+                "feed-name" => settings.feed_name = value.get().unwrap_or_default(),
+                "location" => settings.location = value.get().unwrap_or_default(),
+                _ if properties::set(&mut settings.feed, name, value) => {}
+                _ => gst::error!(CAT, imp = self, "no property `{name}` to set"),
+            }
+            settings.feed.clone()
+        };
+        if let Some(running) = self.running() {
+            running.feed.set_settings(changed);
+        }
+    }
+
+    fn property(&self, _id: usize, spec: &ParamSpec) -> Value {
+        match spec.name() {
+            "processor-id" => self.settings.lock().processor_id.to_value(),
+            "feed-name" => self.feed_name().to_value(),
+            "feed-id" => self.running().map_or(0, |running| running.feed.id()).to_value(),
+            "message" => self.posts_messages().to_value(),
+            "location" => self.settings.lock().location.to_value(),
+            "stats" => self.stats().to_value(),
+            name => properties::get(&self.settings.lock().feed, name).unwrap_or_else(|| spec.default_value().clone()),
+        }
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        let element = self.obj();
+        element.set_sync(false);
+        element.set_enable_last_sample(false);
+    }
+}
+
+impl GstObjectImpl for NvFeed {}
+
+impl ElementImpl for NvFeed {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: Lazy<gst::subclass::ElementMetadata> = Lazy::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "NextVision feed",
+                "Sink/Video",
+                "Hands video frames to a model that many streams share, and gives out what it says about each of them",
+                env!("CARGO_PKG_NAME"),
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: Lazy<Vec<gst::PadTemplate>> = Lazy::new(|| {
+            let caps = gst_video::VideoCapsBuilder::new().build();
+            gst::PadTemplate::new("sink", gst::PadDirection::Sink, gst::PadPresence::Always, &caps)
+                .into_iter()
+                .collect()
+        });
+        &TEMPLATES
+    }
+
+    fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        match transition {
+            gst::StateChange::NullToReady => self.state.lock().runtime = Some(Runtime::get()),
+            gst::StateChange::ReadyToPaused => self.start_feed()?,
+            _ => {}
+        }
+        let result = self.parent_change_state(transition);
+        match (transition, &result) {
+            (gst::StateChange::PausedToReady, _) | (gst::StateChange::ReadyToPaused, Err(_)) => self.stop_feed(),
+            (gst::StateChange::ReadyToNull, _) | (gst::StateChange::NullToReady, Err(_)) => {
+                let runtime = self.state.lock().runtime.take();
+                drop(runtime);
+            }
+            _ => {}
+        }
+        result
+    }
+}
+
+impl BaseSinkImpl for NvFeed {
+    fn set_caps(&self, caps: &gst::Caps) -> Result<(), gst::LoggableError> {
+        let info = gst_video::VideoInfo::from_caps(caps)
+            .map_err(|_| gst::loggable_error!(CAT, "{caps} does not describe a picture"))?;
+        let running = self.running().ok_or_else(|| gst::loggable_error!(CAT, "caps came below PAUSED"))?;
+        self.look_at_source(&running.outlet)?;
+        running.feed.set_live(self.upstream_is_live());
+        running.feed.set_caps(info);
+        Ok(())
+    }
+
+    fn propose_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
+        query.add_allocation_meta::<gst_video::VideoMeta>(None);
+        self.parent_propose_allocation(query)
+    }
+
+    fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let Running { feed, outlet } = self.running().ok_or(gst::FlowError::Flushing)?;
+        if outlet.has_failed() {
+            return Err(gst::FlowError::Error);
+        }
+        let times = self.times(buffer);
+        let mut buffer = buffer.clone();
+        loop {
+            match feed.submit(buffer, times) {
+                Ok(()) => return Ok(gst::FlowSuccess::Ok),
+                Err(Rejected::Flushing) => return Err(gst::FlowError::Flushing),
+                Err(Rejected::Interrupted(back)) => {
+                    self.obj().wait_preroll()?;
+                    buffer = back;
+                }
+                Err(Rejected::Failed(error)) => {
+                    outlet.fail(&error);
+                    return Err(gst::FlowError::Error);
+                }
+            }
+        }
+    }
+
+    fn event(&self, event: gst::Event) -> bool {
+        if let Some(running) = self.running() {
+            match event.view() {
+                gst::EventView::Eos(_) if !self.drain(&running) => return false,
+                gst::EventView::Segment(segment) => self.set_segment(segment.segment()),
+                // Before the base class waits for the thread that may be waiting for room.
+                gst::EventView::FlushStart(_) => drop(running.feed.flush_start()),
+                gst::EventView::FlushStop(_) => running.feed.flush_stop(),
+                _ => {}
+            }
+        }
+        self.parent_event(event)
+    }
+
+    fn unlock(&self) -> Result<(), gst::ErrorMessage> {
+        self.set_interrupted(true);
+        Ok(())
+    }
+
+    fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
+        self.set_interrupted(false);
+        Ok(())
+    }
+}
+
+impl NvFeed {
+    pub fn posts_messages(&self) -> bool {
+        self.message.load(Ordering::Relaxed)
+    }
+
+    fn running(&self) -> Option<Running> {
+        self.state.lock().running.clone()
+    }
+
+    fn feed_name(&self) -> String {
+        let set = self.settings.lock().feed_name.clone();
+        set.unwrap_or_else(|| self.obj().name().into())
+    }
+
+    fn set_interrupted(&self, interrupted: bool) {
+        if let Some(running) = self.running() {
+            running.feed.set_interrupted(interrupted);
+        }
+    }
+
+    /// Takes a place in the runtime.
+    fn start_feed(&self) -> Result<(), gst::StateChangeError> {
+        let refused = |error: Error| {
+            error.post(&*self.obj());
+            gst::StateChangeError
+        };
+        let (processor_id, location, settings) = {
+            let settings = self.settings.lock();
+            (settings.processor_id.clone(), settings.location.clone(), settings.feed.clone())
+        };
+        if processor_id.is_empty() {
+            let message = "`processor-id` is empty: set it to the `processor-id` of an `nvbatch`";
+            return Err(refused(Error::new(ErrorCode::InvalidConfig, message)));
+        }
+        let runtime = self.state.lock().runtime.clone().ok_or(gst::StateChangeError)?;
+        let location = location.map(|path| Location::open(&path)).transpose().map_err(|error| {
+            error.post_as(&*self.obj(), gst::ResourceError::OpenWrite);
+            gst::StateChangeError
+        })?;
+        let outlet = Arc::new(Outlet::new(&self.obj(), runtime.clone(), location));
+        let listener: Arc<dyn FeedListener> = outlet.clone();
+        let place = runtime
+            .add_feed(FeedConfig {
+                name: self.feed_name(),
+                processor_id,
+                settings,
+                passes_frames: false,
+                listener: Arc::downgrade(&listener),
+            })
+            .map_err(refused)?;
+        outlet.set_feed(place.clone());
+        let mut state = self.state.lock();
+        state.running = Some(Running { feed: place.clone(), outlet });
+        state.place = Some(place);
+        state.segment = gst::FormattedSegment::new();
+        state.last_stats = None;
+        Ok(())
+    }
+
+    /// Gives the place back.
+    fn stop_feed(&self) {
+        let (running, place) = {
+            let mut state = self.state.lock();
+            (state.running.take(), state.place.take())
+        };
+        drop(place);
+        if let Some(running) = running {
+            self.state.lock().last_stats = Some(running.stats());
+        }
+    }
+
+    /// Of the feed, or of the last one where there is none at the moment.
+    fn stats(&self) -> gst::Structure {
+        let (running, last) = {
+            let state = self.state.lock();
+            (state.running.clone(), state.last_stats.clone())
+        };
+        running.map(|running| running.stats()).or(last).unwrap_or_else(|| gst::Structure::new_empty("nv-feed-stats"))
+    }
+
+    /// Waits until the last result is out. False where the end of the stream is not to be told.
+    fn drain(&self, running: &Running) -> bool {
+        loop {
+            match running.feed.drain() {
+                ControlFlow::Continue(()) => return true,
+                ControlFlow::Break(Some(error)) => {
+                    running.outlet.fail(&error);
+                    return false;
+                }
+                // PAUSED for a while, or a flush; a step lets it go on.
+                ControlFlow::Break(None) if self.obj().wait_preroll() == Err(gst::FlowError::Flushing) => return false,
+                ControlFlow::Break(None) => {}
+            }
+        }
+    }
+
+    fn set_segment(&self, segment: &gst::Segment) {
+        // In any other format there is no running time.
+        let segment = segment.downcast_ref::<gst::ClockTime>().cloned().unwrap_or_default();
+        self.state.lock().segment = segment;
+    }
+
+    fn times(&self, buffer: &gst::BufferRef) -> FrameTimes {
+        let state = self.state.lock();
+        FrameTimes {
+            running_time: state.segment.to_running_time(buffer.pts()),
+            stream_time: state.segment.to_stream_time(buffer.pts()),
+        }
+    }
+
+    fn upstream_is_live(&self) -> bool {
+        let mut query = gst::query::Latency::new();
+        self.obj().sink_pad().peer_query(&mut query) && query.result().0
+    }
+
+    /// Warns of plain RTSP, or refuses it, as `rtsp-security` says.
+    fn look_at_source(&self, outlet: &Outlet) -> Result<(), gst::LoggableError> {
+        let policy = self.settings.lock().feed.rtsp_security;
+        match judge_source(self.obj().sink_pad(), policy) {
+            SourceVerdict::Accepted => {}
+            SourceVerdict::Doubtful { redacted_uri } => outlet.warn_of_source(redacted_uri),
+            SourceVerdict::Refused(error) => {
+                outlet.fail(&error);
+                return Err(gst::loggable_error!(CAT, "{error}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Running {
+    fn stats(&self) -> gst::Structure {
+        let mut stats = self.feed.snapshot().to_structure();
+        stats.set("location-lost", self.outlet.location_lost());
+        stats
+    }
+}

@@ -1,0 +1,208 @@
+//! Where a feed's results leave: the bus, the signal, the file. Called from the runtime's pool.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use glib::{prelude::*, subclass::SignalId, subclass::prelude::*};
+use gst::prelude::*;
+use once_cell::sync::{Lazy, OnceCell};
+use parking_lot::Mutex;
+
+use super::{
+    NvFeed,
+    imp::CAT,
+    location::{Location, Written},
+    throttle::Throttle,
+};
+use crate::runtime::{
+    DropCause, Error, ErrorCode, Event, Feed, FeedListener, Frame, FrameResult, Inferred, Outcome, Runtime, Severity,
+};
+
+pub const RESULT_SIGNAL: &str = "result";
+static RESULT: Lazy<Option<SignalId>> = Lazy::new(|| SignalId::lookup(RESULT_SIGNAL, NvFeed::static_type()));
+
+pub struct Outlet {
+    element: glib::WeakRef<NvFeed>,
+    runtime: Runtime,
+    /// Set as soon as there is one.
+    feed: OnceCell<Arc<Feed>>,
+    location: Option<Location>,
+    failed: AtomicBool,
+    /// What was warned of already. A leaf.
+    doubtful_uri: Mutex<Option<String>>,
+    /// Frames that the model could not answer. A leaf.
+    failures: Mutex<Throttle>,
+    /// Lines that could not be written. A leaf.
+    losses: Mutex<Throttle>,
+}
+
+impl Outlet {
+    pub fn new(element: &NvFeed, runtime: Runtime, location: Option<Location>) -> Self {
+        Self {
+            element: element.downgrade(),
+            runtime,
+            feed: OnceCell::new(),
+            location,
+            failed: AtomicBool::new(false),
+            doubtful_uri: Mutex::default(),
+            failures: Mutex::default(),
+            losses: Mutex::default(),
+        }
+    }
+
+    pub fn set_feed(&self, feed: Arc<Feed>) {
+        // There is one feed for each outlet.
+        _ = self.feed.set(feed);
+    }
+
+    /// Results that could not be written to `location`.
+    pub fn location_lost(&self) -> u64 {
+        self.location.as_ref().map_or(0, Location::lost)
+    }
+
+    /// Whether an error was posted: the feed cannot go on.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Posts the error, unless one was posted already.
+    pub fn fail(&self, error: &Error) {
+        if !self.failed.swap(true, Ordering::AcqRel)
+            && let Some(element) = self.element.upgrade()
+        {
+            error.post(&element);
+        }
+    }
+
+    /// Warns of an address that is not encrypted, once.
+    pub fn warn_of_source(&self, redacted_uri: String) {
+        let (Some(element), Some(feed)) = (self.element.upgrade(), self.feed.get()) else { return };
+        if self.doubtful_uri.lock().replace(redacted_uri.clone()).as_ref() == Some(&redacted_uri) {
+            return;
+        }
+        gst::element_warning!(
+            element,
+            gst::ResourceError::Settings,
+            ("{redacted_uri} is not encrypted: use the camera's rtsps:// address, or set `rtsp-security` to allow-insecure")
+        );
+        self.runtime.health().emit(|| {
+            Event::new("insecure-source", Severity::Warning)
+                .of_feed(feed.id(), feed.name())
+                .text("redacted-uri", redacted_uri)
+        });
+    }
+
+    fn tell_result(&self, element: &NvFeed, frame: &Frame, inferred: &Inferred) {
+        let Some(feed) = self.feed.get() else { return };
+        let result = FrameResult::new(feed.id(), feed.name(), frame, inferred);
+        let signal = RESULT.filter(|&signal| glib::signal::signal_has_handler_pending(element, signal, None, true));
+        let message = element.imp().posts_messages();
+        if signal.is_some() || message {
+            let structure = result.to_structure();
+            if let Some(signal) = signal {
+                element.emit::<()>(signal, &[&structure]);
+            }
+            if message {
+                _ = element.post_message(gst::message::Element::builder(structure).src(element).build());
+            }
+        }
+        if let Some(location) = &self.location {
+            match result.to_json() {
+                Ok(line) => self.write(element, feed, location, &line),
+                Err(error) => gst::error!(CAT, obj = element, "a result is no JSON: {error}"),
+            }
+        }
+    }
+
+    fn write(&self, element: &NvFeed, feed: &Feed, location: &Location, line: &str) {
+        match location.write(line) {
+            Written::Whole => {}
+            Written::Recovered => {
+                let lost = self.losses.lock().rest();
+                gst::info!(CAT, obj = element, "results are written to {} again", location.path().display());
+                if let Some(lost) = lost {
+                    self.emit_sink_error(feed, lost, "written again");
+                }
+            }
+            Written::Lost(error) => {
+                let Some(lost) = self.losses.lock().happened(Instant::now()) else { return };
+                let detail = format!("{lost} results could not be written to {}: {error}", location.path().display());
+                gst::element_warning!(
+                    element,
+                    gst::ResourceError::Write,
+                    ("{detail}; the feed goes on, and so does writing once it is possible")
+                );
+                self.emit_sink_error(feed, lost, &detail);
+            }
+        }
+    }
+
+    fn emit_sink_error(&self, feed: &Feed, count: u64, detail: &str) {
+        self.runtime.health().emit(|| {
+            Event::new("sink-error", Severity::Error)
+                .of_feed(feed.id(), feed.name())
+                .count("count", count)
+                .text("detail", detail)
+        });
+    }
+
+    fn tell_failure(&self, element: &NvFeed, error: &Error) {
+        // Such a frame says that all that follow are wrong as well: its caps do not describe it.
+        if error.code == ErrorCode::InvalidConfig {
+            return self.fail(error);
+        }
+        if let Some(count) = self.failures.lock().happened(Instant::now()) {
+            error.post_warning(element, &format!("no result for {count} frames: {error}"));
+        }
+    }
+
+    fn tell_drop(&self, element: &NvFeed, frame: &Frame) {
+        let Some(feed) = self.feed.get() else { return };
+        let qos = feed.qos();
+        let message = gst::message::Qos::builder(qos.live)
+            .running_time(frame.running_time)
+            .stream_time(frame.stream_time)
+            .timestamp(frame.pts)
+            .duration(frame.duration)
+            .stats(gst::format::Buffers::from_u64(qos.processed), gst::format::Buffers::from_u64(qos.dropped))
+            .src(element)
+            .build();
+        _ = element.post_message(message);
+    }
+}
+
+impl FeedListener for Outlet {
+    fn deliver(&self, frame: Frame, outcome: Outcome) {
+        let Some(element) = self.element.upgrade() else { return };
+        match outcome {
+            Outcome::Result(inferred) => self.tell_result(&element, &frame, &inferred),
+            Outcome::Dropped(_) => self.tell_drop(&element, &frame),
+            Outcome::Failed(error) => self.tell_failure(&element, &error),
+        }
+    }
+
+    fn wants_results(&self) -> bool {
+        let Some(element) = self.element.upgrade() else { return false };
+        self.location.is_some()
+            || element.imp().posts_messages()
+            || RESULT.is_some_and(|signal| glib::signal::signal_has_handler_pending(&element, signal, None, true))
+    }
+
+    fn dropped(&self, frame: Frame, _cause: DropCause) {
+        if let Some(element) = self.element.upgrade() {
+            self.tell_drop(&element, &frame);
+        }
+    }
+
+    fn failed(&self, error: Error) {
+        self.fail(&error);
+    }
+
+    /// Nothing comes after this element, so nobody waits for it.
+    fn latency_changed(&self) {}
+}
