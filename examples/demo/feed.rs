@@ -87,10 +87,15 @@ impl Feed {
         Ok(Self { name: name(clip), pipeline, element, started: Instant::now(), played: Mutex::default(), frames })
     }
 
-    /// Takes the picture from the middle third of the clip. Its length is known once the pipeline is PAUSED.
-    pub fn expect_pictures(&self) {
+    /// Has the picture taken from the middle third of the clip, whose length is known once the pipeline is PAUSED.
+    pub fn prepare_picture(&self) {
         let length = self.pipeline.0.query_duration::<gst::ClockTime>().unwrap_or_default();
         lock(&self.frames).wanted = length / 3..length / 3 * 2;
+    }
+
+    /// The video plays from now on.
+    pub fn begin(&mut self) {
+        self.started = Instant::now();
     }
 
     /// The video is over.

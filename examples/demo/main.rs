@@ -47,16 +47,17 @@ fn run() -> Result<(), Box<dyn Error>> {
 
     let clips = clips()?;
     println!("Playing {} videos in real time, each in a pipeline of its own, through this one model\n", clips.len());
-    let feeds = clips.iter().map(|clip| Feed::new(clip, &bus)).collect::<Result<Vec<_>, _>>()?;
+    let mut feeds = clips.iter().map(|clip| Feed::new(clip, &bus)).collect::<Result<Vec<_>, _>>()?;
     // Every feed empties the file of results when it opens it: all of them do so before the first writes.
     for feed in &feeds {
         set_state(&feed.pipeline.0, gst::State::Paused, &bus)?;
     }
-    for feed in &feeds {
-        feed.expect_pictures();
+    for feed in &mut feeds {
+        feed.prepare_picture();
         set_state(&feed.pipeline.0, gst::State::Playing, &bus)?;
+        feed.begin();
     }
-    play(&feeds, &bus)?;
+    watch(&feeds, &bus)?;
 
     tell_of_batches(&processor.0);
     println!("\nResults, one JSON object a line:\n  {RESULTS}");
@@ -71,7 +72,7 @@ fn run() -> Result<(), Box<dyn Error>> {
 }
 
 /// Shows how the feeds do until the last of them ends.
-fn play(feeds: &[Feed], bus: &gst::Bus) -> Result<(), Box<dyn Error>> {
+fn watch(feeds: &[Feed], bus: &gst::Bus) -> Result<(), Box<dyn Error>> {
     let mut table = Table::new();
     let mut playing = feeds.len();
     while playing > 0 {
@@ -83,9 +84,10 @@ fn play(feeds: &[Feed], bus: &gst::Bus) -> Result<(), Box<dyn Error>> {
             }
             None => {}
         }
-        table.show(feeds);
+        if playing == 0 || table.is_due() {
+            table.show(feeds);
+        }
     }
-    table.show_last(feeds);
     Ok(())
 }
 

@@ -28,9 +28,10 @@ const COLOURS: [Rgb888; 6] = [
 pub fn annotated(sample: &gst::Sample, objects: &[gst::Structure]) -> Result<Vec<u8>, Box<dyn Error>> {
     let caps = gst_video::VideoCapsBuilder::new().format(gst_video::VideoFormat::Rgb).build();
     let rgb = gst_video::convert_sample(sample, &caps, Some(TIMEOUT))?;
-    let caps = rgb.caps().ok_or("a converted frame without a format")?;
-    let info = gst_video::VideoInfo::from_caps(caps)?;
-    let buffer = rgb.buffer_owned().ok_or("a converted frame without pixels")?;
+    let caps = rgb.caps_owned().ok_or("a converted frame without a format")?;
+    let info = gst_video::VideoInfo::from_caps(&caps)?;
+    let mut buffer = rgb.buffer_owned().ok_or("a converted frame without pixels")?;
+    buffer.make_mut();
     let frame = gst_video::VideoFrame::from_buffer_writable(buffer, &info).map_err(|_| "a frame that is read-only")?;
 
     let mut canvas = Canvas(frame);
@@ -38,7 +39,7 @@ pub fn annotated(sample: &gst::Sample, objects: &[gst::Structure]) -> Result<Vec
         draw(&mut canvas, object)?;
     }
 
-    let drawn = gst::Sample::builder().buffer(&canvas.0.into_buffer()).caps(&caps.to_owned()).build();
+    let drawn = gst::Sample::builder().buffer(&canvas.0.into_buffer()).caps(&caps).build();
     let png = gst_video::convert_sample(&drawn, &gst::Caps::new_empty_simple("image/png"), Some(TIMEOUT))?;
     let content = png.buffer().ok_or("an encoded picture without content")?.map_readable()?;
     Ok(content.to_vec())

@@ -22,15 +22,12 @@ impl Table {
         gst::ClockTime::from_mseconds(if self.in_place { 100 } else { 1000 })
     }
 
-    /// Shows it if it is time.
-    pub fn show(&mut self, feeds: &[Feed]) {
+    pub fn is_due(&self) -> bool {
         let period = Duration::from(self.period());
-        if self.shown.is_none_or(|shown| shown.elapsed() >= period) {
-            self.show_last(feeds);
-        }
+        self.shown.is_none_or(|shown| shown.elapsed() >= period)
     }
 
-    pub fn show_last(&mut self, feeds: &[Feed]) {
+    pub fn show(&mut self, feeds: &[Feed]) {
         match self.shown {
             None => println!(
                 "{:<16}{:>10}{:>8}{:>10}{:>9}{:>13}{:>13}",
