@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Makes the models that the benchmarks run: real architectures with weights that mean nothing.
+
+    pip install torch torchvision onnx
+    python3 benches/models/make_models.py
+
+Weights by the megabyte do not belong in a repository, so each tensor of weights is written as a few nodes that compute
+it (a scaled sine of 0, 1, 2, ...). ONNX Runtime folds them into constants while it loads the model; from then on it is
+like any other. The files stay below 100 kB and are kept in the repository, so nobody has to run this.
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+import torchvision
+from onnx import TensorProto, helper, numpy_helper
+
+HERE = Path(__file__).resolve().parent
+OPSET = 17
+SMALL = 64  # tensors up to this many numbers are kept as they are
+
+
+def computed(initializer, number):
+    """Nodes that compute a tensor of the shape of `initializer`, of a size that keeps activations alive."""
+    shape = list(initializer.dims)
+    fan_in = math.prod(shape[1:]) if len(shape) > 1 else 1e4
+    scale = math.sqrt(2) * math.sqrt(2 / fan_in)
+    name = initializer.name
+
+    def constant(suffix, value):
+        tensor = numpy_helper.from_array(np.asarray(value), f"{name}/{suffix}")
+        return helper.make_node("Constant", [], [f"{name}/{suffix}"], value=tensor)
+
+    return [
+        constant("from", np.float32(number)),
+        constant("to", np.float32(number + math.prod(shape))),
+        constant("step", np.float32(1)),
+        helper.make_node("Range", [f"{name}/{s}" for s in ("from", "to", "step")], [f"{name}/steps"]),
+        constant("stride", np.float32(12.9898)),
+        helper.make_node("Mul", [f"{name}/steps", f"{name}/stride"], [f"{name}/angles"]),
+        helper.make_node("Sin", [f"{name}/angles"], [f"{name}/sines"]),
+        constant("scale", np.float32(scale)),
+        helper.make_node("Mul", [f"{name}/sines", f"{name}/scale"], [f"{name}/scaled"]),
+        constant("shape", np.array(shape, np.int64)),
+        helper.make_node("Reshape", [f"{name}/scaled", f"{name}/shape"], [name]),
+    ]
+
+
+def shrink(path):
+    model = onnx.load(path)
+    graph = model.graph
+    large = [i for i in graph.initializer if i.data_type == TensorProto.FLOAT and math.prod(i.dims) > SMALL]
+    nodes = [node for number, i in enumerate(large) for node in computed(i, number)]
+    for initializer in large:
+        graph.initializer.remove(initializer)
+    nodes += list(graph.node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+    graph.doc_string = ""
+    for node in graph.node:
+        node.doc_string = ""
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def architecture(name, module):
+    path = HERE / f"{name}.onnx"
+    torch.onnx.export(
+        module.eval(),
+        torch.zeros(1, 3, 224, 224),
+        path,
+        input_names=["images"],
+        output_names=["logits"],
+        dynamic_axes={"images": {0: "batch"}, "logits": {0: "batch"}},
+        opset_version=OPSET,
+        dynamo=False,
+    )
+    shrink(path)
+
+
+def mean():
+    """As near to nothing as a model that sees every pixel can be."""
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMean", ["images"], ["mean"], axes=[2, 3], keepdims=0)],
+        "mean",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, 224, 224])],
+        [helper.make_tensor_value_info("mean", TensorProto.FLOAT, ["batch", 3])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+    onnx.checker.check_model(model)
+    onnx.save(model, HERE / "mean.onnx")
+
+
+if __name__ == "__main__":
+    architecture("mobilenetv3-small", torchvision.models.mobilenet_v3_small())
+    architecture("resnet18", torchvision.models.resnet18())
+    mean()
