@@ -104,7 +104,7 @@ fn clips() -> Result<Vec<PathBuf>, Box<dyn Error>> {
 }
 
 fn processor_description() -> String {
-    format!("nvbatch name=shapes processor-id=shapes model={MODEL}")
+    format!("nvbatch processor-id=shapes model={MODEL}")
 }
 
 fn launch_line(clips: &[PathBuf]) -> String {
