@@ -16,8 +16,13 @@ help: ## List the targets
 setup: ## Get what the other targets need: system packages, ONNX Runtime
 	@scripts/setup
 
-build: setup ## Build the plugin: target/release/libgstnextvision.so
+# GStreamer takes every file of a plugin folder that ends with .so for a plugin, and looks into folders below it: hence
+# a folder of its own, where ONNX Runtime goes by its soname.
+build: setup ## Build the plugin: target/plugin/libgstnextvision.so
 	cargo build --release --locked
+	@mkdir -p target/plugin
+	@ln -sfr $(PLUGIN) target/plugin/libgstnextvision.so
+	@ln -sfr $(TARGET)/release/libonnxruntime.so target/plugin/libonnxruntime.so.1
 
 demo: build ## Find objects in several videos at once; pictures go to target/demo
 	scripts/demo
@@ -33,7 +38,6 @@ lint: setup ## Check formatting, clippy and the documentation, warnings denied
 bench: setup ## Measure throughput against what ONNX Runtime alone gives
 	cargo bench --locked
 
-# ONNX Runtime goes beside the plugin by its soname: GStreamer takes every file there that ends with .so for a plugin.
 # Under sudo, which finds no cargo and would leave files of root's, only what is built is installed.
 install: $(if $(SUDO_USER),$(PLUGIN),build) ## Install the plugin where GStreamer looks (PLUGINDIR, PREFIX, DESTDIR)
 	install -D -m 644 $(PLUGIN) $(DESTDIR)$(PLUGINDIR)/libgstnextvision.so
