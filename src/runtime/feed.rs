@@ -154,6 +154,8 @@ struct State {
     stalled: bool,
 }
 
+type FeedGives = Given<Frame, Outcome, Delivery>;
+
 struct KeptPreprocessor {
     generation: u64,
     processor: u64,
@@ -267,7 +269,8 @@ impl Feed {
     pub fn submit(&self, buffer: gst::Buffer, times: FrameTimes) -> Result<(), Rejected> {
         let arrival = clock::now();
         let mut state = self.state.lock();
-        let passed_over = state.counters.received % u64::from(state.settings.interval.max(1)) != 0;
+        let interval = u64::from(state.settings.interval.max(1));
+        let passed_over = !state.counters.received.is_multiple_of(interval);
         let mut dropped = None;
         loop {
             if state.flushing {
@@ -771,7 +774,7 @@ impl State {
     }
 
     /// The next thing that is due, counted, and the processor where that lets a waiting frame be taken.
-    fn give(&mut self) -> Option<(Given<Frame, Outcome, Delivery>, Option<Arc<Processor>>)> {
+    fn give(&mut self) -> Option<(FeedGives, Option<Arc<Processor>>)> {
         let was_full = self.lane.in_flight() >= self.max_in_flight();
         let given = self.lane.give()?;
         if let Given::Frame(_, outcome) = &given {

@@ -33,9 +33,9 @@ pub fn start(config: ProcessorConfig, health: &Arc<Health>) -> Result<Arc<Proces
     let (done, outcome) = mpsc::sync_channel(0);
     let load = move || {
         let loaded = panics::caught(|| load(&config));
-        let started = loaded.and_then(|(model, sessions, limits)| {
+        let started = loaded.map(|(model, sessions, limits)| {
             let processor = Processor::new(&config.id, model, limits, health);
-            Ok((processor, sessions))
+            (processor, sessions)
         });
         // Nobody takes it: it came too late, and goes as it came.
         _ = done.send(started);
