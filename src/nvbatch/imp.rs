@@ -87,7 +87,7 @@ impl NvBatch {
             let processor_id = owned_id.unwrap_or_else(|| settings.processor.processor_id.clone());
             (self.feed_name(&settings), processor_id, settings.feed.clone())
         };
-        Stream::open(&self.obj(), &runtime, (self.sink_pad.clone(), self.src_pad.clone()), feed)
+        Stream::open(&self.obj(), runtime, (self.sink_pad.clone(), self.src_pad.clone()), feed)
     }
 
     fn close_stream(&self) {
@@ -268,6 +268,7 @@ impl ObjectImpl for NvBatch {
             let mut specs = processor_properties::specs();
             specs.extend(properties::specs());
             specs.extend([
+                properties::runtime_spec(),
                 glib::ParamSpecString::builder("feed-name")
                     .nick("Feed name")
                     .blurb("Name of the feed, when linked (unset = the element's name)")
@@ -324,6 +325,7 @@ impl ObjectImpl for NvBatch {
     fn property(&self, _id: usize, spec: &glib::ParamSpec) -> glib::Value {
         match spec.name() {
             "stats" => self.stats().to_value(),
+            "runtime" => self.runtime.lock().clone().unwrap_or_else(Runtime::get).object().to_value(),
             "feed-id" => self.stream().map_or(0, |stream| stream.feed().id()).to_value(),
             name => {
                 let settings = self.settings.lock();

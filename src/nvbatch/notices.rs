@@ -8,10 +8,11 @@ use std::{
 use gst::prelude::*;
 use parking_lot::Mutex;
 
-use crate::runtime::{DropCause, Error, FeedListener, Frame, Outcome};
+use crate::runtime::{DropCause, Error, Feed, FeedListener, Frame, Health, Outcome, SourceCheck};
 
 pub struct Notices {
     element: glib::WeakRef<super::NvBatch>,
+    source: SourceCheck,
     live: AtomicBool,
     dropped: AtomicU64,
     failure_told: AtomicBool,
@@ -23,6 +24,7 @@ impl Notices {
     pub fn new(element: &super::NvBatch) -> Self {
         Self {
             element: element.downgrade(),
+            source: SourceCheck::default(),
             live: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
             failure_told: AtomicBool::new(false),
@@ -41,6 +43,14 @@ impl Notices {
             && let Some(element) = self.element.upgrade()
         {
             error.post(&element);
+        }
+    }
+
+    /// Warns of a source that is not encrypted, or refuses it, as `rtsp-security` says.
+    pub fn check_source(&self, pad: &gst::Pad, feed: &Feed, health: &Health) -> Result<(), Error> {
+        match self.element.upgrade() {
+            Some(element) => self.source.check(&element, pad, feed, health),
+            None => Ok(()),
         }
     }
 

@@ -19,6 +19,7 @@ use crate::runtime::{
 
 /// Ends with [`Stream::close`].
 pub struct Stream {
+    runtime: Runtime,
     feed: Arc<Feed>,
     /// Until it is closed. A leaf.
     place: Mutex<Option<OwnedFeed>>,
@@ -57,7 +58,7 @@ impl Stream {
     /// Takes a place for a feed.
     pub fn open(
         element: &super::NvBatch,
-        runtime: &Runtime,
+        runtime: Runtime,
         (sink_pad, src_pad): (gst::Pad, gst::Pad),
         (name, processor_id, settings): (String, String, FeedSettings),
     ) -> Result<Arc<Self>, Error> {
@@ -66,6 +67,7 @@ impl Stream {
         let listener = Arc::downgrade(&listener);
         let place = runtime.add_feed(FeedConfig { name, processor_id, settings, passes_frames: true, listener })?;
         Ok(Arc::new(Self {
+            runtime,
             feed: place.clone(),
             place: Mutex::new(Some(place)),
             notices,
@@ -147,7 +149,7 @@ impl Stream {
             gst::EventView::Caps(caps) => self.set_caps(caps.caps())?,
             gst::EventView::Segment(segment) => {
                 *self.segment.lock() = segment.segment().downcast_ref().cloned();
-                self.meet_upstream();
+                self.meet_upstream()?;
             }
             _ => (),
         }
@@ -258,13 +260,18 @@ impl Stream {
     }
 
     /// Upstream can be asked what it is by now, and its first frame has not come yet.
-    fn meet_upstream(&self) {
+    fn meet_upstream(&self) -> Result<(), gst::FlowError> {
+        self.notices.check_source(&self.sink_pad, &self.feed, self.runtime.health()).map_err(|error| {
+            self.notices.failed(&error);
+            gst::FlowError::Error
+        })?;
         let mut query = gst::query::Latency::new();
         if self.sink_pad.peer_query(query.query_mut()) {
             let (live, ..) = query.result();
             self.feed.set_live(live);
             self.notices.set_live(live);
         }
+        Ok(())
     }
 
     fn times(&self, buffer: &gst::BufferRef) -> FrameTimes {

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::runtime::{
     Error, ErrorCode, Feed, FeedConfig, FeedListener, FeedSettings, FrameTimes, OwnedFeed, Rejected, Runtime,
-    SourceVerdict, judge_source, properties,
+    properties,
 };
 
 pub static CAT: Lazy<gst::DebugCategory> = Lazy::new(|| {
@@ -135,6 +135,7 @@ impl ObjectImpl for NvFeed {
             "message" => self.posts_messages().to_value(),
             "location" => self.settings.lock().location.to_value(),
             "stats" => self.stats().to_value(),
+            "runtime" => self.runtime().object().to_value(),
             name => properties::get(&self.settings.lock().feed, name).unwrap_or_else(|| spec.default_value().clone()),
         }
     }
@@ -196,7 +197,9 @@ impl BaseSinkImpl for NvFeed {
         let info = gst_video::VideoInfo::from_caps(caps)
             .map_err(|_| gst::loggable_error!(CAT, "{caps} does not describe a picture"))?;
         let running = self.running().ok_or_else(|| gst::loggable_error!(CAT, "caps came below PAUSED"))?;
-        self.look_at_source(&running.outlet)?;
+        let element = self.obj();
+        let checked = running.outlet.check_source(&element, element.sink_pad());
+        checked.map_err(|error| gst::loggable_error!(CAT, "{error}"))?;
         running.feed.set_live(self.upstream_is_live());
         running.feed.set_caps(info);
         Ok(())
@@ -258,6 +261,10 @@ impl BaseSinkImpl for NvFeed {
 impl NvFeed {
     pub fn posts_messages(&self) -> bool {
         self.message.load(Ordering::Relaxed)
+    }
+
+    fn runtime(&self) -> Runtime {
+        self.state.lock().runtime.clone().unwrap_or_else(Runtime::get)
     }
 
     fn running(&self) -> Option<Running> {
@@ -368,20 +375,6 @@ impl NvFeed {
     fn upstream_is_live(&self) -> bool {
         let mut query = gst::query::Latency::new();
         self.obj().sink_pad().peer_query(&mut query) && query.result().0
-    }
-
-    /// Warns of plain RTSP, or refuses it, as `rtsp-security` says.
-    fn look_at_source(&self, outlet: &Outlet) -> Result<(), gst::LoggableError> {
-        let policy = self.settings.lock().feed.rtsp_security;
-        match judge_source(self.obj().sink_pad(), policy) {
-            SourceVerdict::Accepted => {}
-            SourceVerdict::Doubtful { redacted_uri } => outlet.warn_of_source(redacted_uri),
-            SourceVerdict::Refused(error) => {
-                outlet.fail(&error);
-                return Err(gst::loggable_error!(CAT, "{error}"));
-            }
-        }
-        Ok(())
     }
 }
 

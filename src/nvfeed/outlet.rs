@@ -21,6 +21,7 @@ use super::{
 };
 use crate::runtime::{
     DropCause, Error, ErrorCode, Event, Feed, FeedListener, Frame, FrameResult, Inferred, Outcome, Runtime, Severity,
+    SourceCheck,
 };
 
 pub const RESULT_SIGNAL: &str = "result";
@@ -33,8 +34,7 @@ pub struct Outlet {
     feed: OnceCell<Arc<Feed>>,
     location: Option<Location>,
     failed: AtomicBool,
-    /// What was warned of already. A leaf.
-    doubtful_uri: Mutex<Option<String>>,
+    source: SourceCheck,
     /// Frames that the model could not answer. A leaf.
     failures: Mutex<Throttle>,
     /// Lines that could not be written. A leaf.
@@ -49,7 +49,7 @@ impl Outlet {
             feed: OnceCell::new(),
             location,
             failed: AtomicBool::new(false),
-            doubtful_uri: Mutex::default(),
+            source: SourceCheck::default(),
             failures: Mutex::default(),
             losses: Mutex::default(),
         }
@@ -79,22 +79,10 @@ impl Outlet {
         }
     }
 
-    /// Warns of an address that is not encrypted, once.
-    pub fn warn_of_source(&self, redacted_uri: String) {
-        let (Some(element), Some(feed)) = (self.element.upgrade(), self.feed.get()) else { return };
-        if self.doubtful_uri.lock().replace(redacted_uri.clone()).as_ref() == Some(&redacted_uri) {
-            return;
-        }
-        gst::element_warning!(
-            element,
-            gst::ResourceError::Settings,
-            ("{redacted_uri} is not encrypted: use the camera's rtsps:// address, or set `rtsp-security` to allow-insecure")
-        );
-        self.runtime.health().emit(|| {
-            Event::new("insecure-source", Severity::Warning)
-                .of_feed(feed.id(), feed.name())
-                .text("redacted-uri", redacted_uri)
-        });
+    /// Warns of a source that is not encrypted, or refuses it, as `rtsp-security` says.
+    pub fn check_source(&self, element: &NvFeed, pad: &gst::Pad) -> Result<(), Error> {
+        let Some(feed) = self.feed.get() else { return Ok(()) };
+        self.source.check(element, pad, feed, self.runtime.health()).inspect_err(|error| self.fail(error))
     }
 
     fn tell_result(&self, element: &NvFeed, frame: &Frame, inferred: &Inferred) {

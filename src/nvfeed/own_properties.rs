@@ -42,6 +42,7 @@ pub fn specs() -> Vec<ParamSpec> {
             .blurb("Figures of the feed, and location-lost: results that could not be written to location")
             .read_only()
             .build(),
+        properties::runtime_spec(),
     ];
     specs.extend(properties::specs());
     specs

@@ -23,7 +23,7 @@ use super::{
     lane::{Given, Lane},
     pool::Pool,
     processor::Processor,
-    settings::{FeedSettings, Leaky},
+    settings::{FeedSettings, Leaky, RtspSecurity},
 };
 use crate::inference::{DecodeParams, InputSpec, ModelDescription, Output, Placement, Preprocessor};
 
@@ -481,6 +481,10 @@ impl Feed {
         let age = now.saturating_sub(state.last_frame?);
         let stalled = state.settings.stall_timeout > 0 && age >= state.settings.stall_timeout;
         (stalled && !std::mem::replace(&mut state.stalled, stalled)).then_some(age)
+    }
+
+    pub fn rtsp_security(&self) -> RtspSecurity {
+        self.state.lock().settings.rtsp_security
     }
 
     pub fn priority(&self) -> i32 {

@@ -36,13 +36,13 @@ pub use feed::{
     Delivery, Feed, FeedConfig, FeedListener, FeedSnapshot, Frame, FrameCaps, FrameTimes, Inferred, Outcome, Qos,
     Rejected,
 };
-pub use health::{Event, Field, HealthEvent, Severity, Subscription};
+pub use health::{Event, Field, Health, HealthEvent, Severity, Subscription};
 pub use object::NvRuntime;
 pub use processor::{Limits, Processor, ProcessorConfig, ProcessorSnapshot};
 pub use registry::{OwnedFeed, OwnedProcessor, Runtime};
 pub use result::FrameResult;
 pub use settings::{FeedSettings, Leaky, RtspSecurity};
-pub use source::{SourceVerdict, judge_source};
+pub use source::SourceCheck;
 
 static CAT: Lazy<gst::DebugCategory> =
     Lazy::new(|| gst::DebugCategory::new("nextvision", gst::DebugColorFlags::empty(), Some("NextVision runtime")));

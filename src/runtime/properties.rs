@@ -2,7 +2,10 @@
 
 use glib::{ParamFlags, ParamSpec, ParamSpecBuilderExt, Value};
 
-use super::settings::{FeedSettings, Leaky, RtspSecurity};
+use super::{
+    object::NvRuntime,
+    settings::{FeedSettings, Leaky, RtspSecurity},
+};
 
 /// Their specifications; [`set`] and [`get`] know each of them.
 pub fn specs() -> Vec<ParamSpec> {
@@ -76,6 +79,15 @@ pub fn specs() -> Vec<ParamSpec> {
             .flags(playing)
             .build(),
     ]
+}
+
+/// The `runtime` property that all elements have.
+pub fn runtime_spec() -> ParamSpec {
+    glib::ParamSpecObject::builder::<NvRuntime>("runtime")
+        .nick("Runtime")
+        .blurb("The runtime of this process: its limits, its figures, its health")
+        .read_only()
+        .build()
 }
 
 /// Sets the property if it is one of [`specs`].

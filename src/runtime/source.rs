@@ -4,8 +4,12 @@ use std::collections::HashSet;
 
 use glib::prelude::*;
 use gst::prelude::*;
+use parking_lot::Mutex;
 
-use super::{Error, ErrorCode, RtspSecurity};
+use super::{
+    Error, ErrorCode, Feed, RtspSecurity,
+    health::{Event, Health, Severity},
+};
 
 /// RTSP without TLS, over whatever transport; `rtsps` and its kin are TLS.
 const PLAIN_RTSP: [&str; 5] = ["rtsp", "rtspt", "rtspu", "rtsph", "rtsp-sdp"];
@@ -18,7 +22,7 @@ const MAX_TEXT: usize = 256;
 
 /// What is to be done about the source of a feed.
 #[derive(Debug, Clone, PartialEq)]
-pub enum SourceVerdict {
+enum SourceVerdict {
     Accepted,
     /// Plain RTSP that is taken with a warning. The address has no secret in it.
     Doubtful {
@@ -27,9 +31,46 @@ pub enum SourceVerdict {
     Refused(Error),
 }
 
+/// Applies the feed's `rtsp-security` to what is upstream of its element.
+#[derive(Default)]
+pub struct SourceCheck {
+    /// The address that was warned of already. A leaf.
+    doubtful_uri: Mutex<Option<String>>,
+}
+
+impl SourceCheck {
+    /// To be called before a frame is taken. Warns, once for each address, or refuses.
+    pub fn check(
+        &self,
+        element: &impl IsA<gst::Element>,
+        pad: &gst::Pad,
+        feed: &Feed,
+        health: &Health,
+    ) -> Result<(), Error> {
+        let redacted_uri = match judge_source(pad, feed.rtsp_security()) {
+            SourceVerdict::Accepted => return Ok(()),
+            SourceVerdict::Refused(error) => return Err(error),
+            SourceVerdict::Doubtful { redacted_uri } => redacted_uri,
+        };
+        if self.doubtful_uri.lock().replace(redacted_uri.clone()).as_ref() != Some(&redacted_uri) {
+            gst::element_warning!(
+                element,
+                gst::ResourceError::Settings,
+                ("{redacted_uri} is not encrypted: use the camera's rtsps:// address, or set `rtsp-security` to allow-insecure")
+            );
+            health.emit(|| {
+                Event::new("insecure-source", Severity::Warning)
+                    .of_feed(feed.id(), feed.name())
+                    .text("redacted-uri", redacted_uri)
+            });
+        }
+        Ok(())
+    }
+}
+
 /// Looks upstream of `pad` for plain RTSP, and says what `policy` makes of it. Sees through bins as far as pads are
 /// linked; not through elements that only hand data over, such as `appsrc` or `intervideosrc`.
-pub fn judge_source(pad: &gst::Pad, policy: RtspSecurity) -> SourceVerdict {
+fn judge_source(pad: &gst::Pad, policy: RtspSecurity) -> SourceVerdict {
     if policy == RtspSecurity::AllowInsecure {
         return SourceVerdict::Accepted;
     }
