@@ -33,7 +33,11 @@ pub enum Written {
     Whole,
     /// The first line that could be written again.
     Recovered,
-    Lost(io::Error),
+    Lost {
+        error: io::Error,
+        /// The line before was written.
+        first: bool,
+    },
 }
 
 impl Location {
@@ -74,7 +78,7 @@ impl Location {
             Ok(()) => Written::Whole,
             Err(error) => {
                 self.lost.fetch_add(1, Ordering::Relaxed);
-                Written::Lost(error)
+                Written::Lost { error, first: !was_failing }
             }
         }
     }
@@ -210,7 +214,8 @@ mod tests {
     fn a_full_disk_loses_lines_and_says_so() {
         let full = Location::open(Path::new("/dev/full")).unwrap();
         for lost in 1..=3 {
-            assert!(matches!(full.write("{}"), Written::Lost(error) if error.kind() == ErrorKind::StorageFull));
+            let Written::Lost { error, first } = full.write("{}") else { panic!("it was written") };
+            assert_eq!((error.kind(), first), (ErrorKind::StorageFull, lost == 1));
             assert_eq!(full.lost(), lost);
         }
     }
@@ -224,7 +229,8 @@ mod tests {
         let writer = File::from(std::os::fd::OwnedFd::from(writer));
         let closed = Location { path: "pipe".into(), lines: Mutex::new(Lines::new(writer)), lost: AtomicU64::new(0) };
         for _ in 0..2 {
-            assert!(matches!(closed.write("{}"), Written::Lost(error) if error.kind() == ErrorKind::BrokenPipe));
+            let Written::Lost { error, .. } = closed.write("{}") else { panic!("it was written") };
+            assert_eq!(error.kind(), ErrorKind::BrokenPipe);
         }
     }
 

@@ -117,15 +117,18 @@ impl Outlet {
                     self.emit_sink_error(feed, lost, "written again");
                 }
             }
-            Written::Lost(error) => {
-                let Some(lost) = self.losses.lock().happened(Instant::now()) else { return };
-                let detail = format!("{lost} results could not be written to {}: {error}", location.path().display());
-                gst::element_warning!(
-                    element,
-                    gst::ResourceError::Write,
-                    ("{detail}; the feed goes on, and so does writing once it is possible")
-                );
-                self.emit_sink_error(feed, lost, &detail);
+            Written::Lost { error, first } => {
+                let told = self.losses.lock().happened(Instant::now());
+                let Some(count) = told else { return };
+                let detail = format!("cannot write results to {}: {error}", location.path().display());
+                if first {
+                    gst::element_warning!(
+                        element,
+                        gst::ResourceError::Write,
+                        ("{detail}: they are lost until it can be written again, and the feed goes on")
+                    );
+                }
+                self.emit_sink_error(feed, count, &detail);
             }
         }
     }
@@ -161,6 +164,14 @@ impl Outlet {
             .src(element)
             .build();
         _ = element.post_message(message);
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        if let (Some(lost), Some(feed)) = (self.losses.get_mut().rest(), self.feed.get()) {
+            self.emit_sink_error(feed, lost, "the feed has stopped");
+        }
     }
 }
 
