@@ -4,13 +4,17 @@
 //! them; they come out in order, either to a [`FeedListener`] on the pool (`nvfeed`) or to whoever calls
 //! [`Feed::next`] (a linked `nvbatch`).
 
+mod frame;
+mod state;
+mod work;
+
 use std::{
     ops::ControlFlow,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
     },
-    thread::{self, ThreadId},
+    thread,
     time::Duration,
 };
 
@@ -25,87 +29,12 @@ use super::{
     processor::Processor,
     settings::{FeedSettings, Leaky, RtspSecurity},
 };
-use crate::inference::{DecodeParams, InputSpec, ModelDescription, Output, Placement, Preprocessor};
+pub use frame::{Delivery, FeedListener, Frame, FrameCaps, FrameTimes, Inferred, Outcome, Rejected};
+use state::State;
+use work::KeptPreprocessor;
 
 /// How long a flush or the end of a feed waits for a handler that is just being called.
 const HANDLER_PATIENCE: Duration = Duration::from_secs(1);
-
-/// One frame on its way through a feed.
-#[derive(Debug, Clone)]
-pub struct Frame {
-    /// `None` once nobody needs the pixels any more.
-    pub buffer: Option<gst::Buffer>,
-    pub caps: Arc<FrameCaps>,
-    /// Number of the frame in its feed, from 0, counting every frame that came in.
-    pub number: u64,
-    pub pts: Option<gst::ClockTime>,
-    pub duration: Option<gst::ClockTime>,
-    pub running_time: Option<gst::ClockTime>,
-    pub stream_time: Option<gst::ClockTime>,
-    pub arrival: Time,
-}
-
-/// The caps that a frame came under.
-#[derive(Debug)]
-pub struct FrameCaps {
-    pub info: gst_video::VideoInfo,
-    /// From 1, one more with each change.
-    generation: u64,
-}
-
-/// What became of a frame that was taken.
-#[derive(Debug, Clone)]
-pub enum Outcome {
-    Result(Box<Inferred>),
-    /// Only frames that were in work already; those that never got so far are told by [`FeedListener::dropped`].
-    Dropped(DropCause),
-    Failed(Error),
-}
-
-#[derive(Debug, Clone)]
-pub struct Inferred {
-    pub model: Arc<ModelDescription>,
-    pub processor_id: Arc<str>,
-    pub output: Output,
-    pub timing: Timing,
-}
-
-/// What comes out of a feed.
-pub enum Delivery {
-    /// `None`: the frame was passed over by `interval`; only where the feed passes frames on.
-    Frame(Frame, Option<Outcome>),
-    Event(gst::Event),
-}
-
-/// Who is told of a feed's doings. Called from the pool unless said otherwise; may block.
-pub trait FeedListener: Send + Sync {
-    /// In order, one at a time. Only for feeds that do not pass frames on.
-    fn deliver(&self, frame: Frame, outcome: Outcome);
-    /// False lets results be counted without anybody being called.
-    fn wants_results(&self) -> bool;
-    /// A frame was dropped before it was taken; called from the thread that submits, or from the pool.
-    fn dropped(&self, frame: Frame, cause: DropCause);
-    /// The feed cannot go on; every `submit` returns the same error from now on.
-    fn failed(&self, error: Error);
-    /// The processor that the feed is bound to changed, and with it the latency.
-    fn latency_changed(&self);
-}
-
-/// Why a frame was not taken.
-#[derive(Debug)]
-pub enum Rejected {
-    Flushing,
-    /// [`Feed::set_interrupted`] was called while the frame waited for room; it may be submitted again.
-    Interrupted(gst::Buffer),
-    Failed(Error),
-}
-
-/// Times of a frame that only the element knows.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct FrameTimes {
-    pub running_time: Option<gst::ClockTime>,
-    pub stream_time: Option<gst::ClockTime>,
-}
 
 pub struct FeedConfig {
     pub name: String,
@@ -131,45 +60,6 @@ pub struct Feed {
     /// Preprocessors that nobody uses at the moment. A leaf.
     preprocessors: Mutex<Vec<KeptPreprocessor>>,
     ended: AtomicBool,
-}
-
-struct State {
-    settings: FeedSettings,
-    live: bool,
-    caps: Option<Arc<FrameCaps>>,
-    lane: Lane<Frame, Outcome, Delivery>,
-    counters: FeedCounters,
-    last_frame: Option<Time>,
-    processor: Option<Arc<Processor>>,
-    /// Since when no processor is there.
-    pending_since: Time,
-    error: Option<Error>,
-    flushing: bool,
-    interrupted: bool,
-    /// A job of the pool that delivers is queued or running.
-    delivery_scheduled: bool,
-    delivering: Option<ThreadId>,
-    /// What [`Feed::next`] gave last is still in the hands of who asked.
-    handed_out: bool,
-    stalled: bool,
-}
-
-type FeedGives = Given<Frame, Outcome, Delivery>;
-
-struct KeptPreprocessor {
-    generation: u64,
-    processor: u64,
-    preprocessor: Preprocessor,
-}
-
-/// A frame that is being taken into a batch.
-pub struct Started {
-    pub lane_number: u64,
-    pub buffer: gst::Buffer,
-    pub caps: Arc<FrameCaps>,
-    pub arrival: Time,
-    /// The feed has more that could be taken.
-    pub more: bool,
 }
 
 /// What a QoS message tells beside the frame that was dropped.
@@ -205,23 +95,7 @@ impl Feed {
             passes_frames: config.passes_frames,
             listener: config.listener,
             pool,
-            state: Mutex::new(State {
-                settings: config.settings,
-                live: false,
-                caps: None,
-                lane: Lane::default(),
-                counters: FeedCounters::default(),
-                last_frame: None,
-                processor: None,
-                pending_since: clock::now(),
-                error: None,
-                flushing: false,
-                interrupted: false,
-                delivery_scheduled: false,
-                delivering: None,
-                handed_out: false,
-                stalled: false,
-            }),
+            state: Mutex::new(State::new(config.settings)),
             changed: Condvar::new(),
             preprocessors: Mutex::new(Vec::new()),
             ended: AtomicBool::new(false),
@@ -518,136 +392,6 @@ impl Feed {
         }
     }
 
-    /// Takes the oldest waiting frame into work, unless there is none or the feed has enough in flight.
-    pub(super) fn start_next(self: &Arc<Self>) -> Option<Started> {
-        let now = clock::now();
-        let mut expired = Vec::new();
-        let started = {
-            let mut state = self.state.lock();
-            while state.lane.oldest_queued().is_some_and(|frame| state.is_expired(frame, now)) {
-                expired.extend(state.lane.remove_oldest_queued());
-                state.counters.drop_frames(DropCause::Expired, 1);
-            }
-            if state.lane.in_flight() >= state.max_in_flight() {
-                None
-            } else {
-                let passes_frames = self.passes_frames;
-                let started = state.lane.start(|frame| {
-                    // A frame that does not come out again gives its memory back as soon as it is read.
-                    let buffer = if passes_frames { frame.buffer.clone() } else { frame.buffer.take() };
-                    (buffer, frame.caps.clone(), frame.arrival)
-                });
-                state.counters.submitted += u64::from(started.is_some());
-                let more = state.lane.queued() > 0 && state.lane.in_flight() < state.max_in_flight();
-                started.and_then(|(lane_number, (buffer, caps, arrival))| {
-                    Some(Started { lane_number, buffer: buffer?, caps, arrival, more })
-                })
-            }
-        };
-        self.changed.notify_all();
-        if !expired.is_empty() {
-            let feed = self.clone();
-            self.pool.run(move || expired.into_iter().for_each(|frame| feed.tell_dropped(frame, DropCause::Expired)));
-        }
-        started
-    }
-
-    /// Writes a frame as the model wants it.
-    pub(super) fn preprocess(
-        &self,
-        processor: u64,
-        input: &InputSpec,
-        started: &Started,
-        place: &mut [u8],
-    ) -> Result<Placement, Error> {
-        let generation = started.caps.generation;
-        let kept = {
-            let mut kept = self.preprocessors.lock();
-            let fits = |kept: &KeptPreprocessor| kept.generation == generation && kept.processor == processor;
-            match kept.iter().position(fits) {
-                Some(index) => Some(kept.swap_remove(index)),
-                None => {
-                    kept.clear();
-                    None
-                }
-            }
-        };
-        let mut kept = match kept {
-            Some(kept) => kept,
-            None => {
-                let preprocessor = Preprocessor::new(&started.caps.info, input)?;
-                KeptPreprocessor { generation, processor, preprocessor }
-            }
-        };
-        kept.preprocessor.write(&started.buffer, place)?;
-        let placement = kept.preprocessor.placement();
-        self.preprocessors.lock().push(kept);
-        Ok(placement)
-    }
-
-    /// Whether a frame in work is still wanted, and how it is to be decoded.
-    pub(super) fn admit(self: &Arc<Self>, lane_number: u64, now: Time) -> Option<DecodeParams> {
-        {
-            let state = self.state.lock();
-            let frame = state.lane.in_work(lane_number)?;
-            if !state.is_expired(frame, now) {
-                return Some(state.settings.decode);
-            }
-        }
-        self.settle(lane_number, Outcome::Dropped(DropCause::Expired));
-        None
-    }
-
-    /// Tells what became of a frame in work. False where nobody waits for it any more.
-    pub(super) fn settle(self: &Arc<Self>, lane_number: u64, outcome: Outcome) -> bool {
-        let wanted = self.listener.upgrade().is_some_and(|listener| listener.wants_results());
-        let mut state = self.state.lock();
-        if !state.lane.settle(lane_number, outcome) {
-            return false;
-        }
-        if self.passes_frames {
-            self.changed.notify_all();
-        } else if !state.delivery_scheduled && state.lane.can_give() {
-            let mut turn = None;
-            if !wanted {
-                // Nobody is to be called: results are only counted, here and now.
-                while let Some(Outcome::Result(_)) = state.lane.next_outcome() {
-                    turn = state.give().and_then(|(_, turn)| turn);
-                }
-                self.changed.notify_all();
-            }
-            state.delivery_scheduled = state.lane.can_give();
-            let deliver = state.delivery_scheduled;
-            drop(state);
-            self.take_turn(turn);
-            if deliver {
-                let feed = self.clone();
-                self.pool.run(move || feed.deliver());
-            }
-        }
-        true
-    }
-
-    /// Gives out everything that is due, one after the other.
-    fn deliver(self: Arc<Self>) {
-        let delivering = Delivering { feed: &self };
-        let mut state = self.state.lock();
-        while let Some((given, turn)) = state.give() {
-            state.delivering = Some(thread::current().id());
-            self.changed.notify_all();
-            drop(state);
-            self.take_turn(turn);
-            if let (Given::Frame(frame, outcome), Some(listener)) = (given, self.listener.upgrade()) {
-                listener.deliver(frame, outcome);
-            }
-            state = self.state.lock();
-            state.delivering = None;
-        }
-        std::mem::forget(delivering);
-        state.delivery_scheduled = false;
-        self.changed.notify_all();
-    }
-
     fn take_turn(&self, processor: Option<Arc<Processor>>) {
         if let Some(processor) = processor {
             processor.give_turn(self.id);
@@ -680,115 +424,5 @@ impl Feed {
                 listener.latency_changed();
             }
         });
-    }
-}
-
-/// A handler that panics must not leave the feed waiting for it for ever.
-struct Delivering<'a> {
-    feed: &'a Arc<Feed>,
-}
-
-impl Drop for Delivering<'_> {
-    fn drop(&mut self) {
-        let more = {
-            let mut state = self.feed.state.lock();
-            state.delivering = None;
-            state.delivery_scheduled = state.lane.can_give();
-            self.feed.changed.notify_all();
-            state.delivery_scheduled
-        };
-        if more {
-            let feed = self.feed.clone();
-            self.feed.pool.run(move || feed.deliver());
-        }
-    }
-}
-
-impl State {
-    fn leaky(&self) -> Leaky {
-        match self.settings.leaky {
-            Leaky::Auto if self.live => Leaky::Downstream,
-            Leaky::Auto => Leaky::No,
-            set => set,
-        }
-    }
-
-    /// Frames that may wait: the feed's own limit, and its share of the processor's.
-    fn queue_capacity(&self) -> usize {
-        let share = self.processor.as_ref().map_or(usize::MAX, |processor| processor.queue_share());
-        self.settings.max_queued().min(share)
-    }
-
-    fn max_in_flight(&self) -> usize {
-        match (self.settings.max_in_flight, &self.processor) {
-            (0, Some(processor)) => processor.in_flight_limit(),
-            (0, None) => 1,
-            (set, _) => set as usize,
-        }
-    }
-
-    /// Why there is no room for another frame, if there is none.
-    fn no_room(&self, passed_over: bool, passes_frames: bool) -> Option<DropCause> {
-        let lane_full = passes_frames && self.lane.len() >= self.max_in_flight() + self.settings.max_queued();
-        if passed_over {
-            return lane_full.then_some(DropCause::Backpressure);
-        }
-        let queue_full = self.lane.queued() >= self.queue_capacity();
-        if !queue_full && !lane_full {
-            None
-        } else if self.lane.in_flight() >= self.max_in_flight() && self.settings.max_in_flight > 0 {
-            Some(DropCause::InFlight)
-        } else if self.lane.queued() < self.settings.max_queued() && !lane_full {
-            Some(DropCause::Rejected)
-        } else {
-            Some(DropCause::Backpressure)
-        }
-    }
-
-    fn is_expired(&self, frame: &Frame, now: Time) -> bool {
-        self.settings.deadline > 0 && now.saturating_sub(frame.arrival) > self.settings.deadline
-    }
-
-    /// Counts a frame as received.
-    fn new_frame(&mut self, buffer: gst::Buffer, times: FrameTimes, arrival: Time) -> Result<Frame, Rejected> {
-        let Some(caps) = self.caps.clone() else {
-            return Err(Rejected::Failed(Error::new(
-                ErrorCode::InvalidConfig,
-                "a frame came before its caps: put a `capsfilter` or a decoder that sends caps before this element",
-            )));
-        };
-        let number = self.counters.received;
-        self.counters.received += 1;
-        self.last_frame = Some(arrival);
-        self.stalled = false;
-        Ok(Frame {
-            pts: buffer.pts(),
-            duration: buffer.duration(),
-            buffer: Some(buffer),
-            caps,
-            number,
-            running_time: times.running_time,
-            stream_time: times.stream_time,
-            arrival,
-        })
-    }
-
-    /// The next thing that is due, counted, and the processor where that lets a waiting frame be taken.
-    fn give(&mut self) -> Option<(FeedGives, Option<Arc<Processor>>)> {
-        let was_full = self.lane.in_flight() >= self.max_in_flight();
-        let given = self.lane.give()?;
-        if let Given::Frame(_, outcome) = &given {
-            match outcome {
-                Outcome::Result(inferred) => {
-                    self.counters.results += 1;
-                    self.counters.objects += inferred.output.objects.as_ref().map_or(0, |objects| objects.len() as u64);
-                    self.counters.record(&inferred.timing);
-                }
-                Outcome::Dropped(cause) => self.counters.drop_frames(*cause, 1),
-                Outcome::Failed(_) => self.counters.errors += 1,
-            }
-        }
-        let turn = (was_full && self.lane.queued() > 0).then(|| self.processor.clone()).flatten();
-        Some((given, turn))
     }
 }

@@ -1,0 +1,83 @@
+//! Frames on their way through a feed, and who is told of them.
+
+use std::sync::Arc;
+
+use super::{DropCause, Error, Time, Timing};
+use crate::inference::{ModelDescription, Output};
+
+/// One frame on its way through a feed.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// `None` once nobody needs the pixels any more.
+    pub buffer: Option<gst::Buffer>,
+    pub caps: Arc<FrameCaps>,
+    /// Number of the frame in its feed, from 0, counting every frame that came in.
+    pub number: u64,
+    pub pts: Option<gst::ClockTime>,
+    pub duration: Option<gst::ClockTime>,
+    pub running_time: Option<gst::ClockTime>,
+    pub stream_time: Option<gst::ClockTime>,
+    pub arrival: Time,
+}
+
+/// The caps that a frame came under.
+#[derive(Debug)]
+pub struct FrameCaps {
+    pub info: gst_video::VideoInfo,
+    /// From 1, one more with each change.
+    pub(super) generation: u64,
+}
+
+/// What became of a frame that was taken.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    Result(Box<Inferred>),
+    /// Only frames that were in work already; those that never got so far are told by [`FeedListener::dropped`].
+    Dropped(DropCause),
+    Failed(Error),
+}
+
+#[derive(Debug, Clone)]
+pub struct Inferred {
+    pub model: Arc<ModelDescription>,
+    pub processor_id: Arc<str>,
+    pub output: Output,
+    pub timing: Timing,
+}
+
+/// What comes out of a feed.
+pub enum Delivery {
+    /// `None`: the frame was passed over by `interval`; only where the feed passes frames on.
+    Frame(Frame, Option<Outcome>),
+    Event(gst::Event),
+}
+
+/// Who is told of a feed's doings. Called from the pool unless said otherwise; may block.
+pub trait FeedListener: Send + Sync {
+    /// In order, one at a time. Only for feeds that do not pass frames on.
+    fn deliver(&self, frame: Frame, outcome: Outcome);
+    /// False lets results be counted without anybody being called.
+    fn wants_results(&self) -> bool;
+    /// A frame was dropped before it was taken; called from the thread that submits, or from the pool.
+    fn dropped(&self, frame: Frame, cause: DropCause);
+    /// The feed cannot go on; every `submit` returns the same error from now on.
+    fn failed(&self, error: Error);
+    /// The processor that the feed is bound to changed, and with it the latency.
+    fn latency_changed(&self);
+}
+
+/// Why a frame was not taken.
+#[derive(Debug)]
+pub enum Rejected {
+    Flushing,
+    /// [`Feed::set_interrupted`] was called while the frame waited for room; it may be submitted again.
+    Interrupted(gst::Buffer),
+    Failed(Error),
+}
+
+/// Times of a frame that only the element knows.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FrameTimes {
+    pub running_time: Option<gst::ClockTime>,
+    pub stream_time: Option<gst::ClockTime>,
+}

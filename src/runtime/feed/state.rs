@@ -1,0 +1,140 @@
+//! What a feed knows, and its rules: when there is room, which frame is too old, what is counted.
+
+use std::{sync::Arc, thread::ThreadId};
+
+use super::{
+    Delivery, DropCause, Error, ErrorCode, FeedCounters, FeedSettings, Frame, FrameCaps, FrameTimes, Given, Lane,
+    Leaky, Outcome, Processor, Rejected, Time, clock,
+};
+
+pub(super) struct State {
+    pub settings: FeedSettings,
+    pub live: bool,
+    pub caps: Option<Arc<FrameCaps>>,
+    pub lane: Lane<Frame, Outcome, Delivery>,
+    pub counters: FeedCounters,
+    pub last_frame: Option<Time>,
+    pub processor: Option<Arc<Processor>>,
+    /// Since when no processor is there.
+    pub pending_since: Time,
+    pub error: Option<Error>,
+    pub flushing: bool,
+    pub interrupted: bool,
+    /// A job of the pool that delivers is queued or running.
+    pub delivery_scheduled: bool,
+    pub delivering: Option<ThreadId>,
+    /// What [`Feed::next`] gave last is still in the hands of who asked.
+    pub handed_out: bool,
+    pub stalled: bool,
+}
+
+pub(super) type FeedGives = Given<Frame, Outcome, Delivery>;
+
+impl State {
+    pub fn new(settings: FeedSettings) -> Self {
+        Self {
+            settings,
+            live: false,
+            caps: None,
+            lane: Lane::default(),
+            counters: FeedCounters::default(),
+            last_frame: None,
+            processor: None,
+            pending_since: clock::now(),
+            error: None,
+            flushing: false,
+            interrupted: false,
+            delivery_scheduled: false,
+            delivering: None,
+            handed_out: false,
+            stalled: false,
+        }
+    }
+
+    pub fn leaky(&self) -> Leaky {
+        match self.settings.leaky {
+            Leaky::Auto if self.live => Leaky::Downstream,
+            Leaky::Auto => Leaky::No,
+            set => set,
+        }
+    }
+
+    /// Frames that may wait: the feed's own limit, and its share of the processor's.
+    pub fn queue_capacity(&self) -> usize {
+        let share = self.processor.as_ref().map_or(usize::MAX, |processor| processor.queue_share());
+        self.settings.max_queued().min(share)
+    }
+
+    pub fn max_in_flight(&self) -> usize {
+        match (self.settings.max_in_flight, &self.processor) {
+            (0, Some(processor)) => processor.in_flight_limit(),
+            (0, None) => 1,
+            (set, _) => set as usize,
+        }
+    }
+
+    /// Why there is no room for another frame, if there is none.
+    pub fn no_room(&self, passed_over: bool, passes_frames: bool) -> Option<DropCause> {
+        let lane_full = passes_frames && self.lane.len() >= self.max_in_flight() + self.settings.max_queued();
+        if passed_over {
+            return lane_full.then_some(DropCause::Backpressure);
+        }
+        let queue_full = self.lane.queued() >= self.queue_capacity();
+        if !queue_full && !lane_full {
+            None
+        } else if self.lane.in_flight() >= self.max_in_flight() && self.settings.max_in_flight > 0 {
+            Some(DropCause::InFlight)
+        } else if self.lane.queued() < self.settings.max_queued() && !lane_full {
+            Some(DropCause::Rejected)
+        } else {
+            Some(DropCause::Backpressure)
+        }
+    }
+
+    pub fn is_expired(&self, frame: &Frame, now: Time) -> bool {
+        self.settings.deadline > 0 && now.saturating_sub(frame.arrival) > self.settings.deadline
+    }
+
+    /// Counts a frame as received.
+    pub fn new_frame(&mut self, buffer: gst::Buffer, times: FrameTimes, arrival: Time) -> Result<Frame, Rejected> {
+        let Some(caps) = self.caps.clone() else {
+            return Err(Rejected::Failed(Error::new(
+                ErrorCode::InvalidConfig,
+                "a frame came before its caps: put a `capsfilter` or a decoder that sends caps before this element",
+            )));
+        };
+        let number = self.counters.received;
+        self.counters.received += 1;
+        self.last_frame = Some(arrival);
+        self.stalled = false;
+        Ok(Frame {
+            pts: buffer.pts(),
+            duration: buffer.duration(),
+            buffer: Some(buffer),
+            caps,
+            number,
+            running_time: times.running_time,
+            stream_time: times.stream_time,
+            arrival,
+        })
+    }
+
+    /// The next thing that is due, counted, and the processor where that lets a waiting frame be taken.
+    pub fn give(&mut self) -> Option<(FeedGives, Option<Arc<Processor>>)> {
+        let was_full = self.lane.in_flight() >= self.max_in_flight();
+        let given = self.lane.give()?;
+        if let Given::Frame(_, outcome) = &given {
+            match outcome {
+                Outcome::Result(inferred) => {
+                    self.counters.results += 1;
+                    self.counters.objects += inferred.output.objects.as_ref().map_or(0, |objects| objects.len() as u64);
+                    self.counters.record(&inferred.timing);
+                }
+                Outcome::Dropped(cause) => self.counters.drop_frames(*cause, 1),
+                Outcome::Failed(_) => self.counters.errors += 1,
+            }
+        }
+        let turn = (was_full && self.lane.queued() > 0).then(|| self.processor.clone()).flatten();
+        Some((given, turn))
+    }
+}

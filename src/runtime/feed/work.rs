@@ -1,0 +1,175 @@
+//! A feed at work: its frames are taken into batches, settled, and given out in order.
+
+use std::{sync::Arc, thread};
+
+use super::{DropCause, Error, Feed, FrameCaps, Given, Outcome, Time, clock};
+use crate::inference::{DecodeParams, InputSpec, Placement, Preprocessor};
+
+pub(super) struct KeptPreprocessor {
+    generation: u64,
+    processor: u64,
+    preprocessor: Preprocessor,
+}
+
+/// A frame that is being taken into a batch.
+pub struct Started {
+    pub lane_number: u64,
+    pub buffer: gst::Buffer,
+    pub caps: Arc<FrameCaps>,
+    pub arrival: Time,
+    /// The feed has more that could be taken.
+    pub more: bool,
+}
+
+impl Feed {
+    /// Takes the oldest waiting frame into work, unless there is none or the feed has enough in flight.
+    pub(in crate::runtime) fn start_next(self: &Arc<Self>) -> Option<Started> {
+        let now = clock::now();
+        let mut expired = Vec::new();
+        let started = {
+            let mut state = self.state.lock();
+            while state.lane.oldest_queued().is_some_and(|frame| state.is_expired(frame, now)) {
+                expired.extend(state.lane.remove_oldest_queued());
+                state.counters.drop_frames(DropCause::Expired, 1);
+            }
+            if state.lane.in_flight() >= state.max_in_flight() {
+                None
+            } else {
+                let passes_frames = self.passes_frames;
+                let started = state.lane.start(|frame| {
+                    // A frame that does not come out again gives its memory back as soon as it is read.
+                    let buffer = if passes_frames { frame.buffer.clone() } else { frame.buffer.take() };
+                    (buffer, frame.caps.clone(), frame.arrival)
+                });
+                state.counters.submitted += u64::from(started.is_some());
+                let more = state.lane.queued() > 0 && state.lane.in_flight() < state.max_in_flight();
+                started.and_then(|(lane_number, (buffer, caps, arrival))| {
+                    Some(Started { lane_number, buffer: buffer?, caps, arrival, more })
+                })
+            }
+        };
+        self.changed.notify_all();
+        if !expired.is_empty() {
+            let feed = self.clone();
+            self.pool.run(move || expired.into_iter().for_each(|frame| feed.tell_dropped(frame, DropCause::Expired)));
+        }
+        started
+    }
+
+    /// Writes a frame as the model wants it.
+    pub(in crate::runtime) fn preprocess(
+        &self,
+        processor: u64,
+        input: &InputSpec,
+        started: &Started,
+        place: &mut [u8],
+    ) -> Result<Placement, Error> {
+        let generation = started.caps.generation;
+        let kept = {
+            let mut kept = self.preprocessors.lock();
+            let fits = |kept: &KeptPreprocessor| kept.generation == generation && kept.processor == processor;
+            match kept.iter().position(fits) {
+                Some(index) => Some(kept.swap_remove(index)),
+                None => {
+                    kept.clear();
+                    None
+                }
+            }
+        };
+        let mut kept = match kept {
+            Some(kept) => kept,
+            None => {
+                let preprocessor = Preprocessor::new(&started.caps.info, input)?;
+                KeptPreprocessor { generation, processor, preprocessor }
+            }
+        };
+        kept.preprocessor.write(&started.buffer, place)?;
+        let placement = kept.preprocessor.placement();
+        self.preprocessors.lock().push(kept);
+        Ok(placement)
+    }
+
+    /// Whether a frame in work is still wanted, and how it is to be decoded.
+    pub(in crate::runtime) fn admit(self: &Arc<Self>, lane_number: u64, now: Time) -> Option<DecodeParams> {
+        {
+            let state = self.state.lock();
+            let frame = state.lane.in_work(lane_number)?;
+            if !state.is_expired(frame, now) {
+                return Some(state.settings.decode);
+            }
+        }
+        self.settle(lane_number, Outcome::Dropped(DropCause::Expired));
+        None
+    }
+
+    /// Tells what became of a frame in work. False where nobody waits for it any more.
+    pub(in crate::runtime) fn settle(self: &Arc<Self>, lane_number: u64, outcome: Outcome) -> bool {
+        let wanted = self.listener.upgrade().is_some_and(|listener| listener.wants_results());
+        let mut state = self.state.lock();
+        if !state.lane.settle(lane_number, outcome) {
+            return false;
+        }
+        if self.passes_frames {
+            self.changed.notify_all();
+        } else if !state.delivery_scheduled && state.lane.can_give() {
+            let mut turn = None;
+            if !wanted {
+                // Nobody is to be called: results are only counted, here and now.
+                while let Some(Outcome::Result(_)) = state.lane.next_outcome() {
+                    turn = state.give().and_then(|(_, turn)| turn);
+                }
+                self.changed.notify_all();
+            }
+            state.delivery_scheduled = state.lane.can_give();
+            let deliver = state.delivery_scheduled;
+            drop(state);
+            self.take_turn(turn);
+            if deliver {
+                let feed = self.clone();
+                self.pool.run(move || feed.deliver());
+            }
+        }
+        true
+    }
+
+    /// Gives out everything that is due, one after the other.
+    fn deliver(self: Arc<Self>) {
+        let delivering = Delivering { feed: &self };
+        let mut state = self.state.lock();
+        while let Some((given, turn)) = state.give() {
+            state.delivering = Some(thread::current().id());
+            self.changed.notify_all();
+            drop(state);
+            self.take_turn(turn);
+            if let (Given::Frame(frame, outcome), Some(listener)) = (given, self.listener.upgrade()) {
+                listener.deliver(frame, outcome);
+            }
+            state = self.state.lock();
+            state.delivering = None;
+        }
+        std::mem::forget(delivering);
+        state.delivery_scheduled = false;
+        self.changed.notify_all();
+    }
+}
+
+/// A handler that panics must not leave the feed waiting for it for ever.
+struct Delivering<'a> {
+    feed: &'a Arc<Feed>,
+}
+
+impl Drop for Delivering<'_> {
+    fn drop(&mut self) {
+        let more = {
+            let mut state = self.feed.state.lock();
+            state.delivering = None;
+            state.delivery_scheduled = state.lane.can_give();
+            self.feed.changed.notify_all();
+            state.delivery_scheduled
+        };
+        if more {
+            let feed = self.feed.clone();
+            self.feed.pool.run(move || feed.deliver());
+        }
+    }
+}
