@@ -12,9 +12,10 @@ OPSET = 17
 
 def export(net, name, side, task, description):
     path = HERE / f"{name}.onnx"
+    picture = torch.zeros(1, 3, side, side)
     torch.onnx.export(
         net.eval(),
-        torch.zeros(1, 3, side, side),
+        picture,
         path,
         input_names=["images"],
         output_names=["output0"],
@@ -23,6 +24,9 @@ def export(net, name, side, task, description):
         dynamo=False,
     )
     model = onnx.load(path)
+    # The exporter leaves more dimensions open than are: only the batch is.
+    for dim, size in list(zip(model.graph.output[0].type.tensor_type.shape.dim, net(picture).shape))[1:]:
+        dim.dim_value = size
     properties = {
         "description": description,
         "author": "nextvision",

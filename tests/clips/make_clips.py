@@ -15,6 +15,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "models"))
 from scene import Scene  # noqa: E402
 
+# Of an object, as a share of the frame's longer side: what is left of a smaller one in a square of 320 pixels is no
+# shape any more.
+SIZES = (1 / 16, 1 / 4)
 HERE = Path(__file__).resolve().parent
 # Name: seed, width, height, frames a second, seconds, kbit/s, B-frames.
 CLIPS = {
@@ -35,7 +38,7 @@ def make(name, seed, width, height, fps, seconds, kilobits, b_frames):
         f" ! filesink location={path}"
     )
     encoder = subprocess.Popen(["gst-launch-1.0", "-q", *line.split()], stdin=subprocess.PIPE)
-    scene = Scene(seed, width, height, objects=(4, 9))
+    scene = Scene(seed, width, height, objects=(4, 9), sizes=SIZES)
     frames = []
     for _ in range(fps * seconds):
         picture, boxes = scene.draw()
