@@ -47,7 +47,7 @@ pub struct Progress {
 /// The chain of elements for a clip, as `gst-launch-1.0` takes it.
 pub fn description(clip: &Path) -> String {
     format!(
-        "filesrc location={} ! qtdemux ! h264parse ! avdec_h264 ! nvfeed feed-name={} processor-id=shapes sync=true message=false location={RESULTS}",
+        "filesrc location={} ! qtdemux ! h264parse ! avdec_h264 ! nvfeed feed-name={} processor-id=shapes threshold=0.5 sync=true message=false location={RESULTS}",
         clip.display(),
         name(clip),
     )
