@@ -126,11 +126,8 @@ fn library_alone(model: &Path, setting: Setting, time: Duration) -> f64 {
 
 /// Frames a second of `feeds` pipelines that share one processor, all of its settings automatic.
 fn plugin(model: &Path, feeds: usize) -> f64 {
-    let owner = gst::parse::launch(&format!(
-        "nvbatch processor-id=bench decoder=tensors max-latency=20000000 model={}",
-        model.display()
-    ))
-    .expect("the processor's line");
+    let owner = gst::parse::launch(&format!("nvbatch processor-id=bench decoder=tensors model={}", model.display()))
+        .expect("the processor's line");
     owner.set_state(gst::State::Playing).expect("the model loads");
     let pipelines: Vec<gst::Element> = (0..feeds)
         .map(|_| {

@@ -51,6 +51,7 @@ enum Told {
 
 struct Listener {
     tell: mpsc::Sender<Told>,
+    wants_results: bool,
     /// `deliver` waits for a message here where one is set.
     gate: Option<Mutex<mpsc::Receiver<()>>>,
 }
@@ -64,7 +65,7 @@ impl FeedListener for Listener {
     }
 
     fn wants_results(&self) -> bool {
-        true
+        self.wants_results
     }
 
     fn dropped(&self, frame: Frame, cause: DropCause) {
@@ -87,13 +88,27 @@ struct TestFeed {
 
 impl TestFeed {
     fn new(processor: &str, settings: FeedSettings) -> Self {
-        Self::gated(processor, settings, None)
+        Self::listened(processor, settings, true, None)
     }
 
-    fn gated(processor: &str, settings: FeedSettings, gate: Option<mpsc::Receiver<()>>) -> Self {
+    /// Nobody wants to be told of results.
+    fn unheard(processor: &str, settings: FeedSettings) -> Self {
+        Self::listened(processor, settings, false, None)
+    }
+
+    fn gated(processor: &str, settings: FeedSettings, gate: mpsc::Receiver<()>) -> Self {
+        Self::listened(processor, settings, true, Some(gate))
+    }
+
+    fn listened(
+        processor: &str,
+        settings: FeedSettings,
+        wants_results: bool,
+        gate: Option<mpsc::Receiver<()>>,
+    ) -> Self {
         gst::init().unwrap();
         let (tell, told) = mpsc::channel();
-        let listener = Arc::new(Listener { tell, gate: gate.map(Mutex::new) });
+        let listener = Arc::new(Listener { tell, wants_results, gate: gate.map(Mutex::new) });
         let weak: Weak<Listener> = Arc::downgrade(&listener);
         let config = FeedConfig {
             name: "test".into(),
@@ -312,7 +327,7 @@ fn a_frame_that_waited_too_long_is_not_inferred() {
 fn a_handler_that_blocks_holds_its_own_feed_only() {
     let _processor = processor("handler", "mean.onnx");
     let (open, gate) = mpsc::channel();
-    let blocked = TestFeed::gated("handler", FeedSettings { max_in_flight: 2, ..FeedSettings::default() }, Some(gate));
+    let blocked = TestFeed::gated("handler", FeedSettings { max_in_flight: 2, ..FeedSettings::default() }, gate);
     let free = TestFeed::new("handler", FeedSettings::default());
     blocked.submit(1).unwrap();
     assert_eq!(blocked.result(), (0, 1));
@@ -367,5 +382,16 @@ fn a_stopped_processor_finishes_what_lies_in_batches() {
             10 - snapshot.in_flight as u64
         );
         test.assert_conserved();
+    }
+}
+
+#[test]
+fn frames_that_nobody_listens_to_flow_as_well() {
+    let _processor = processor("unheard", "mean-batch1.onnx");
+    for max_in_flight in 1..=4 {
+        let test = TestFeed::unheard("unheard", FeedSettings { max_in_flight, ..FeedSettings::default() });
+        (0..1000u32).for_each(|frame| test.submit(frame as u8).unwrap());
+        assert!(test.drain().is_continue());
+        assert_eq!(test.snapshot().counters.results, 1000);
     }
 }

@@ -238,6 +238,12 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
         self.sealed.is_empty() && self.forming.as_ref().is_none_or(|batch| batch.taken() == 0)
     }
 
+    /// The feed whose turn is next.
+    pub fn whose_turn(&self) -> Option<F> {
+        let id = self.turns.first_key_value()?.1.front()?;
+        self.members.get(id).map(|member| member.feed.clone())
+    }
+
     /// Frames in the forming batch.
     pub fn pending(&self) -> usize {
         self.forming.as_ref().map_or(0, Batch::taken)

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{
     batch::{BatchBuffer, Place},
@@ -195,9 +195,10 @@ impl Processor {
         self.queue_share.load(Ordering::Relaxed)
     }
 
-    /// So many frames of one feed keep every instance busy while the next batch forms.
+    /// So many frames of one feed keep every instance busy while the next batch forms, and as many may be done and wait
+    /// for an earlier one: results come out in order.
     pub(super) fn in_flight_limit(&self) -> usize {
-        (self.limits.instances + 1) * self.limits.max_batch
+        2 * (self.limits.instances + 1) * self.limits.max_batch
     }
 
     pub(super) fn attach(self: &Arc<Self>, feed: &Arc<Feed>) {
@@ -234,6 +235,14 @@ impl Processor {
         }
     }
 
+    /// Fills the forming batch with frames that wait, as far as there is room.
+    pub(super) fn help(&self) {
+        for _ in 0..self.limits.max_batch {
+            let Some(reservation) = self.reserve(&mut self.state.lock()) else { return };
+            self.write(reservation);
+        }
+    }
+
     /// The feed has a frame waiting that can be taken now.
     pub(super) fn give_turn(&self, feed: u64) {
         self.state.lock().former.give_turn(feed);
@@ -257,6 +266,10 @@ impl Processor {
             match decision {
                 Decision::Take => {
                     let Some(id) = state.former.seal() else { continue };
+                    if let Some(feed) = state.former.whose_turn() {
+                        // There is room again, and this instance is about to be busy: who waits for room fills it.
+                        MutexGuard::unlocked(&mut state, || feed.nudge());
+                    }
                     loop {
                         if let Some(complete) = state.former.complete(id) {
                             return Work::Run(complete);

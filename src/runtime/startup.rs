@@ -19,6 +19,8 @@ use crate::inference::{BatchDim, ExecutionProvider, Model, Session};
 const BATCHES: [usize; 4] = [1, 2, 4, 8];
 /// A larger batch has to gain this much over a smaller one: it costs latency and memory.
 const WORTHWHILE: f64 = 0.97;
+/// What a batch costs beside the model: threads that wake and sleep, locks.
+const COST_OF_A_BATCH: Duration = Duration::from_micros(50);
 /// Share of `startup-timeout` that measuring may take.
 const MEASURING_SHARE: u32 = 10;
 /// Largest batch on anything but a CPU where `max-batch-size` is left open.
@@ -127,7 +129,7 @@ fn best_batch(session: &mut Session, frame_bytes: usize, budget: Duration) -> Re
             session.run(buffer.bytes(), batch, |_| ())?;
             fastest = fastest.min(run.elapsed());
         }
-        let per_frame = fastest.as_secs_f64() / batch as f64;
+        let per_frame = (fastest + COST_OF_A_BATCH).as_secs_f64() / batch as f64;
         gst::debug!(CAT, "batch of {batch}: {:.3} ms a frame", per_frame * 1e3);
         if per_frame < best.1 * WORTHWHILE {
             best = (batch, per_frame);

@@ -171,7 +171,13 @@ impl Feed {
                     if state.interrupted {
                         return Err(Rejected::Interrupted(buffer));
                     }
-                    self.changed.wait(&mut state);
+                    if std::mem::take(&mut state.nudged)
+                        && let Some(processor) = state.processor.clone()
+                    {
+                        MutexGuard::unlocked(&mut state, || processor.help());
+                    } else {
+                        self.changed.wait(&mut state);
+                    }
                 }
             }
         }
@@ -194,6 +200,12 @@ impl Feed {
             processor.frame_arrived(self.id, arrival);
         }
         Ok(())
+    }
+
+    /// There is room in a batch. Whoever waits for room in [`Feed::submit`] makes use of it.
+    pub(super) fn nudge(&self) {
+        self.state.lock().nudged = true;
+        self.changed.notify_all();
     }
 
     /// An event that keeps its place between the frames, for a feed that passes them on.

@@ -20,6 +20,8 @@ pub(super) struct State {
     pub error: Option<Error>,
     pub flushing: bool,
     pub interrupted: bool,
+    /// Whoever waits for room is to fill a batch meanwhile.
+    pub nudged: bool,
     /// A job of the pool that delivers is queued or running.
     pub delivery_scheduled: bool,
     pub delivering: Option<ThreadId>,
@@ -44,6 +46,7 @@ impl State {
             error: None,
             flushing: false,
             interrupted: false,
+            nudged: false,
             delivery_scheduled: false,
             delivering: None,
             handed_out: false,

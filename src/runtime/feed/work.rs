@@ -116,7 +116,9 @@ impl Feed {
             if !wanted {
                 // Nobody is to be called: results are only counted, here and now.
                 while let Some(Outcome::Result(_)) = state.lane.next_outcome() {
-                    turn = state.give().and_then(|(_, turn)| turn);
+                    let given = state.give();
+                    // The first one makes room; those after it find that there is some.
+                    turn = turn.or(given.and_then(|(_, turn)| turn));
                 }
                 self.changed.notify_all();
             }
