@@ -1,9 +1,7 @@
 //! One video: its pipeline, how it is doing, and the frame of it that makes a picture.
 
 use std::{
-    collections::BTreeMap,
     error::Error,
-    ops::Range,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -20,18 +18,16 @@ pub struct Feed {
     started: Instant,
     /// How long the video played, once it is over.
     played: Mutex<Option<Duration>>,
-    frames: Arc<Mutex<Frames>>,
+    middle: Arc<Mutex<Middle>>,
 }
 
-/// Frames on their way to a picture, by their time.
+/// The frame in the middle of the clip, and what was found in it.
 #[derive(Default)]
-struct Frames {
-    /// The part of the clip from which the picture is taken.
-    wanted: Range<gst::ClockTime>,
-    /// Those whose result is not there yet.
-    waiting: BTreeMap<gst::ClockTime, gst::Buffer>,
-    /// The one with the most objects so far.
-    best: Option<(gst::Buffer, Vec<gst::Structure>)>,
+struct Middle {
+    /// `None` until the length of the clip is known.
+    time: Option<gst::ClockTime>,
+    frame: Option<gst::Buffer>,
+    objects: Option<Vec<gst::Structure>>,
 }
 
 /// How a feed is doing.
@@ -47,7 +43,7 @@ pub struct Progress {
 /// The chain of elements for a clip, as `gst-launch-1.0` takes it.
 pub fn description(clip: &Path) -> String {
     format!(
-        "filesrc location={} ! qtdemux ! h264parse ! avdec_h264 ! nvfeed feed-name={} processor-id=shapes sync=true message=false location={RESULTS}",
+        "filesrc location={} ! qtdemux ! h264parse ! avdec_h264 ! nvfeed feed-name={} processor-id=shapes threshold=0.5 sync=true message=false location={RESULTS}",
         clip.display(),
         name(clip),
     )
@@ -65,32 +61,32 @@ impl Feed {
         let element = bin.iterate_sinks().into_iter().flatten().next().ok_or("the pipeline has no end")?;
         let pad = element.static_pad("sink").ok_or("the end of the pipeline has no pad")?;
 
-        let frames = Arc::<Mutex<Frames>>::default();
+        let middle = Arc::<Mutex<Middle>>::default();
         pad.add_probe(gst::PadProbeType::BUFFER, {
-            let frames = frames.clone();
+            let middle = middle.clone();
             move |_, info| {
                 if let Some(buffer) = info.buffer() {
-                    lock(&frames).came_in(buffer);
+                    lock(&middle).came_in(buffer);
                 }
                 gst::PadProbeReturn::Ok
             }
         });
         element.connect("result", false, {
-            let frames = frames.clone();
+            let middle = middle.clone();
             move |arguments| {
                 if let Some(Ok(result)) = arguments.get(1).map(|value| value.get::<gst::Structure>()) {
-                    lock(&frames).has_result(&result);
+                    lock(&middle).has_result(&result);
                 }
                 None
             }
         });
-        Ok(Self { name: name(clip), pipeline, element, started: Instant::now(), played: Mutex::default(), frames })
+        Ok(Self { name: name(clip), pipeline, element, started: Instant::now(), played: Mutex::default(), middle })
     }
 
-    /// Has the picture taken from the middle third of the clip, whose length is known once the pipeline is PAUSED.
+    /// Has the picture taken from the middle of the clip, whose length is known once the pipeline is PAUSED.
     pub fn prepare_picture(&self) {
-        let length = self.pipeline.0.query_duration::<gst::ClockTime>().unwrap_or_default();
-        lock(&self.frames).wanted = length / 3..length / 3 * 2;
+        let length = self.pipeline.0.query_duration::<gst::ClockTime>();
+        lock(&self.middle).time = length.map(|length| length / 2);
     }
 
     /// The video plays from now on.
@@ -121,10 +117,12 @@ impl Feed {
 
     /// The picture as the content of a PNG file.
     pub fn picture(&self) -> Result<Vec<u8>, Box<dyn Error>> {
-        let frames = lock(&self.frames);
-        let (buffer, objects) = frames.best.as_ref().ok_or_else(|| format!("no frame of {} came by", self.name))?;
+        let middle = lock(&self.middle);
+        let (Some(frame), Some(objects)) = (&middle.frame, &middle.objects) else {
+            return Err(format!("no result for the frame in the middle of {}", self.name).into());
+        };
         let caps = self.caps().ok_or_else(|| format!("{} has no format", self.name))?;
-        let sample = gst::Sample::builder().buffer(buffer).caps(&caps).build();
+        let sample = gst::Sample::builder().buffer(frame).caps(&caps).build();
         picture::annotated(&sample, objects)
     }
 
@@ -139,21 +137,18 @@ impl Feed {
     }
 }
 
-impl Frames {
+impl Middle {
     fn came_in(&mut self, buffer: &gst::Buffer) {
-        if let Some(time) = buffer.pts().filter(|time| self.wanted.contains(time)) {
-            self.waiting.insert(time, buffer.clone());
+        if self.frame.is_none() && self.time.is_some_and(|middle| buffer.pts() >= Some(middle)) {
+            self.frame = Some(buffer.clone());
         }
     }
 
     fn has_result(&mut self, result: &gst::Structure) {
         let time = result.get::<u64>("pts").map(gst::ClockTime::from_nseconds);
-        let Some(buffer) = time.ok().and_then(|time| self.waiting.remove(&time)) else { return };
-        let objects = result.get::<gst::Array>("objects");
-        let objects: Vec<_> =
-            objects.iter().flat_map(|objects| objects.iter()).flat_map(|object| object.get()).collect();
-        if self.best.as_ref().is_none_or(|(_, most)| objects.len() > most.len()) {
-            self.best = Some((buffer, objects));
+        if time.is_ok() && time.ok() == self.frame.as_ref().and_then(|frame| frame.pts()) {
+            let objects = result.get::<gst::Array>("objects");
+            self.objects = objects.ok().map(|objects| objects.iter().flat_map(|object| object.get()).collect());
         }
     }
 }

@@ -103,8 +103,9 @@ fn clips() -> Result<Vec<PathBuf>, Box<dyn Error>> {
     Ok(clips)
 }
 
+/// As many frames at a time as there are clips: left open, it may be found that this machine does best with single ones.
 fn processor_description() -> String {
-    format!("nvbatch processor-id=shapes model={MODEL}")
+    format!("nvbatch processor-id=shapes model={MODEL} max-batch-size=4")
 }
 
 fn launch_line(clips: &[PathBuf]) -> String {

@@ -35,7 +35,8 @@ pub fn annotated(sample: &gst::Sample, objects: &[gst::Structure]) -> Result<Vec
     let frame = gst_video::VideoFrame::from_buffer_writable(buffer, &info).map_err(|_| "a frame that is read-only")?;
 
     let mut canvas = Canvas(frame);
-    for object in objects {
+    // The most confident come first: their labels are to lie on top.
+    for object in objects.iter().rev() {
         draw(&mut canvas, object)?;
     }
 
@@ -50,8 +51,11 @@ fn draw(canvas: &mut Canvas, object: &gst::Structure) -> Result<(), Box<dyn Erro
     let (x, y, w, h) = (edge("x")?, edge("y")?, edge("w")?, edge("h")?);
     let colour = COLOURS[object.get::<u32>("label-id")? as usize % COLOURS.len()];
     let size = Size::new(w.unsigned_abs(), h.unsigned_abs());
-    let Ok(()) =
-        Rectangle::new(Point::new(x, y), size).into_styled(PrimitiveStyle::with_stroke(colour, LINE)).draw(canvas);
+    let outline = Rectangle::new(Point::new(x, y), size);
+    // With a dark rim it is seen on any background.
+    for style in [PrimitiveStyle::with_stroke(Rgb888::BLACK, LINE + 2), PrimitiveStyle::with_stroke(colour, LINE)] {
+        let Ok(()) = outline.into_styled(style).draw(canvas);
+    }
 
     let label = format!("{} {:.2}", object.get::<&str>("label")?, object.get::<f32>("confidence")?);
     let style: MonoTextStyle<_> =
