@@ -126,13 +126,19 @@ impl Instance<'_> {
         let ended = clock::now();
         let batch_size = frames.len();
         let oldest = frames.iter().map(|(_, _, frame)| frame.arrival).min().unwrap_or(started);
-        let failure = match &results {
-            Err(error) => Some(error.clone()),
-            Ok(results) => results.iter().find_map(|result| result.as_ref().err().cloned()),
+        let (failure, good) = match &results {
+            Err(error) => (Some(error.clone()), 0),
+            Ok(results) => {
+                let failure = results.iter().find_map(|result| result.as_ref().err().cloned());
+                (failure, results.iter().filter(|result| result.is_ok()).count())
+            }
         };
         {
             let mut counters = processor.counters();
+            // Before anybody hears of a result, so that who does finds it counted.
             counters.batches += 1;
+            counters.results += good as u64;
+            counters.errors += (batch_size - good) as u64;
             if let Some(count) = counters.batch_sizes.get_mut(batch_size - 1) {
                 *count += 1;
             }
@@ -140,39 +146,27 @@ impl Instance<'_> {
             counters.inference.record(ended - started);
             counters.consecutive_errors = if failure.is_some() { counters.consecutive_errors + 1 } else { 0 };
         }
-        let (mut good, mut bad) = (0, 0);
         let outcomes: Box<dyn Iterator<Item = Result<Output, Error>>> = match results {
             Ok(results) => Box::new(results.into_iter()),
             Err(error) => Box::new(std::iter::repeat_n(Err(error), batch_size)),
         };
         for ((_, _, frame), result) in frames.into_iter().zip(outcomes) {
             let outcome = match result {
-                Ok(output) => {
-                    good += 1;
-                    Outcome::Result(Box::new(Inferred {
-                        model: processor.description().clone(),
-                        processor_id: processor.id().clone(),
-                        output,
-                        timing: Timing {
-                            queue: started.saturating_sub(frame.arrival + frame.preprocess),
-                            preprocess: frame.preprocess,
-                            inference: ended - started,
-                            total: ended - frame.arrival,
-                            batch_size: batch_size as u32,
-                        },
-                    }))
-                }
-                Err(error) => {
-                    bad += 1;
-                    Outcome::Failed(error)
-                }
+                Ok(output) => Outcome::Result(Box::new(Inferred {
+                    model: processor.description().clone(),
+                    processor_id: processor.id().clone(),
+                    output,
+                    timing: Timing {
+                        queue: started.saturating_sub(frame.arrival + frame.preprocess),
+                        preprocess: frame.preprocess,
+                        inference: ended - started,
+                        total: ended - frame.arrival,
+                        batch_size: batch_size as u32,
+                    },
+                })),
+                Err(error) => Outcome::Failed(error),
             };
             frame.feed.settle(frame.lane_number, outcome);
-        }
-        {
-            let mut counters = processor.counters();
-            counters.results += good;
-            counters.errors += bad;
         }
         if let Some(error) = failure {
             gst::warning!(CAT, "processor '{}': a batch of {batch_size} failed: {error}", processor.id());

@@ -57,6 +57,7 @@ fn yolo_is_chosen_where_something_speaks_for_it() {
     assert_eq!(chosen(&out("?, 8400, 85"), Some(80)), Ok((Yolo, Some(80))));
     assert_eq!(chosen(&out("?, 84, ?"), Some(80)), Ok((Yolo, Some(80))));
     assert_eq!(chosen(&out("?, ?, 85"), Some(80)), Ok((Yolo, Some(80))));
+    assert_eq!(chosen(&out("?, ?, 8400"), Some(80)), Ok((Yolo, None)));
     // Fewer labels than classes are no reason to refuse the model.
     assert_eq!(chosen(&out("?, 84, 8400"), Some(3)), Ok((Yolo, Some(80))));
     // Raw feature maps beside the boxes, as older YOLOv5 exports have them.

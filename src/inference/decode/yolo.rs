@@ -175,8 +175,9 @@ fn layout(dims: [Option<usize>; 2], id: &str, hints: &DecoderHints) -> Result<La
             possible.retain(better);
         }
     };
-    prefer(&|_, _, channels| channels.is_some());
+    // Before what is known of the channels: a model that leaves them open has the anchors where they are known.
     prefer(&|layout, anchors, _| anchors.is_some_and(|anchors| layout.fills_grid(anchors, hints)));
+    prefer(&|_, _, channels| channels.is_some());
     prefer(&|layout, _, channels| {
         let classes = channels.map(|channels| channels - layout.head());
         classes.is_some() && classes == hints.classes

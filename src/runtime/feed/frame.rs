@@ -70,7 +70,7 @@ pub trait FeedListener: Send + Sync {
 #[derive(Debug)]
 pub enum Rejected {
     Flushing,
-    /// [`Feed::set_interrupted`] was called while the frame waited for room; it may be submitted again.
+    /// [`Feed::set_interrupted`](super::Feed::set_interrupted) was called while the frame waited for room; it may be submitted again.
     Interrupted(gst::Buffer),
     Failed(Error),
 }
