@@ -17,6 +17,7 @@ use super::{
     location::Location,
     outlet::{Outlet, RESULT_SIGNAL},
     own_properties::{self, DEFAULT_MESSAGE, DEFAULT_PROCESSOR_ID},
+    pause::Pause,
 };
 use crate::runtime::{
     Error, ErrorCode, Feed, FeedConfig, FeedListener, FeedSettings, FrameTimes, OwnedFeed, Rejected, Runtime,
@@ -35,6 +36,7 @@ pub struct NvFeed {
     settings: Mutex<Settings>,
     message: AtomicBool,
     state: Mutex<State>,
+    pause: Pause,
 }
 
 /// What can be set up to READY, and the feed's own settings.
@@ -76,6 +78,7 @@ impl Default for NvFeed {
             }),
             message: AtomicBool::new(DEFAULT_MESSAGE),
             state: Mutex::default(),
+            pause: Pause::default(),
         }
     }
 }
@@ -177,9 +180,13 @@ impl ElementImpl for NvFeed {
         match transition {
             gst::StateChange::NullToReady => self.state.lock().runtime = Some(Runtime::get()),
             gst::StateChange::ReadyToPaused => self.start_feed()?,
+            gst::StateChange::PlayingToPaused => self.pause.begin(),
             _ => {}
         }
         let result = self.parent_change_state(transition);
+        if matches!(transition, gst::StateChange::PausedToPlaying | gst::StateChange::PausedToReady) {
+            self.pause.end(self.obj().upcast_ref());
+        }
         match (transition, &result) {
             (gst::StateChange::PausedToReady, _) | (gst::StateChange::ReadyToPaused, Err(_)) => self.stop_feed(),
             (gst::StateChange::ReadyToNull, _) | (gst::StateChange::NullToReady, Err(_)) => {
@@ -218,6 +225,7 @@ impl BaseSinkImpl for NvFeed {
         let times = self.times(buffer);
         let mut buffer = buffer.clone();
         loop {
+            self.wait_while_paused(buffer.upcast_ref())?;
             match feed.submit(buffer, times) {
                 Ok(()) => return Ok(gst::FlowSuccess::Ok),
                 Err(Rejected::Flushing) => return Err(gst::FlowError::Flushing),
@@ -236,7 +244,7 @@ impl BaseSinkImpl for NvFeed {
     fn event(&self, event: gst::Event) -> bool {
         if let Some(running) = self.running() {
             match event.view() {
-                gst::EventView::Eos(_) if !self.drain(&running) => return false,
+                gst::EventView::Eos(_) if !self.drain(&running, &event) => return false,
                 gst::EventView::Segment(segment) => self.set_segment(segment.segment()),
                 // Before the base class waits for the thread that may be waiting for room.
                 gst::EventView::FlushStart(_) => drop(running.feed.flush_start()),
@@ -343,19 +351,28 @@ impl NvFeed {
     }
 
     /// Waits until the last result is out. False where the end of the stream is not to be told.
-    fn drain(&self, running: &Running) -> bool {
+    fn drain(&self, running: &Running, event: &gst::EventRef) -> bool {
         loop {
-            match running.feed.drain() {
-                ControlFlow::Continue(()) => return true,
+            let may_go_on = self.wait_while_paused(event.upcast_ref()).and_then(|_| match running.feed.drain() {
+                ControlFlow::Continue(()) => Ok(true),
                 ControlFlow::Break(Some(error)) => {
                     running.outlet.fail(&error);
-                    return false;
+                    Err(gst::FlowError::Error)
                 }
-                // PAUSED for a while, or a flush; a step lets it go on.
-                ControlFlow::Break(None) if self.obj().wait_preroll() == Err(gst::FlowError::Flushing) => return false,
-                ControlFlow::Break(None) => {}
+                ControlFlow::Break(None) => self.obj().wait_preroll().map(|_| false),
+            });
+            match may_go_on {
+                Ok(true) => return true,
+                // `CustomError` is a step in PAUSED, of which there is nothing to show.
+                Ok(false) | Err(gst::FlowError::CustomError) => {}
+                Err(_) => return false,
             }
         }
+    }
+
+    fn wait_while_paused(&self, item: &gst::MiniObjectRef) -> Result<(), gst::FlowError> {
+        // SAFETY: only `render` and `event` come here, with the preroll lock held.
+        unsafe { self.pause.wait(self.obj().upcast_ref(), item) }
     }
 
     fn set_segment(&self, segment: &gst::Segment) {

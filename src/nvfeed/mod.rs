@@ -22,6 +22,7 @@ mod imp;
 mod location;
 mod outlet;
 mod own_properties;
+mod pause;
 mod throttle;
 
 use glib::prelude::*;
