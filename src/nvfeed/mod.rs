@@ -1,23 +1,22 @@
-/**
- * SECTION:element-nvfeed
- * @title: nvfeed
- * @short_description: the end of a video stream whose frames are looked at by a shared neural network
- *
- * Every frame that comes in is handed to the processor `processor-id`, which #nvbatch declares in this pipeline or in
- * any other one of the process. The frames of all feeds of a processor are batched together. Results come as `nv-result`
- * element messages, through the #nvfeed::result signal and, with #nvfeed:location set, as lines of JSON. Video goes no further.
- *
- * The processor may appear after the feed: the feed waits for `attach-timeout`. End of stream is posted when the
- * last result is out.
- *
- * ## Example
- *
- * ```
- * gst-launch-1.0 nvbatch processor-id=det model=models/shapes.onnx videotestsrc num-buffers=100 ! nvfeed processor-id=det location=-
- * ```
- *
- * Prints what the detector sees in a hundred test pictures, one JSON object a line.
- */
+//! SECTION:element-nvfeed
+//! @title: nvfeed
+//! @short_description: the end of a video stream whose frames are looked at by a shared neural network
+//!
+//! Every frame that comes in is handed to the processor `processor-id`, which #nvbatch declares in this pipeline or in
+//! any other one of the process. The frames of all feeds of a processor are batched together. Results come as `nv-result`
+//! element messages, through the #nvfeed::result signal and, with #nvfeed:location set, as lines of JSON. Video goes no further.
+//!
+//! The processor may appear after the feed: the feed waits for `attach-timeout`. End of stream is posted when the
+//! last result is out.
+//!
+//! ## Example
+//!
+//! ```text
+//! gst-launch-1.0 nvbatch processor-id=det model=models/shapes.onnx videotestsrc num-buffers=100 ! nvfeed processor-id=det location=-
+//! ```
+//!
+//! Prints what the detector sees in a hundred test pictures, one JSON object a line.
+
 mod imp;
 mod location;
 mod outlet;
