@@ -141,7 +141,12 @@ fn best_batch(
     Ok(best.0)
 }
 
-fn try_run(config: &ProcessorConfig, session: &mut Session, frames: &mut BatchBuffer, batch: usize) -> Result<(), Error> {
+fn try_run(
+    config: &ProcessorConfig,
+    session: &mut Session,
+    frames: &mut BatchBuffer,
+    batch: usize,
+) -> Result<(), Error> {
     session.run(frames.bytes(), batch, |_| ()).map_err(|error| {
         let way_out = match batch {
             1 => "export it again, and see that it runs in ONNX Runtime's own tools",

@@ -92,7 +92,10 @@ impl Drop for Started {
 
 /// An `nvbatch` outside of any pipeline that owns a processor. It tells what channels are on average.
 pub fn owner(id: &str) -> Started {
-    Started::playing(&format!("nvbatch processor-id={id} model={} decoder=tensors instances=2 max-batch-size=4", model("mean")))
+    Started::playing(&format!(
+        "nvbatch processor-id={id} model={} decoder=tensors instances=2 max-batch-size=4",
+        model("mean")
+    ))
 }
 
 /// The next `nv-result` on the bus; `None` at the end of the stream.
@@ -123,4 +126,17 @@ pub fn stats(feed: &gst::Element) -> gst::Structure {
 
 pub fn count(stats: &gst::StructureRef, name: &str) -> u64 {
     stats.get(name).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Has the `appsrc` take `bytes` bytes under `caps`, at `seconds`.
+pub fn push_frame(source: &gst::Element, caps: &gst::Caps, bytes: usize, seconds: u64) {
+    let mut buffer = gst::Buffer::with_size(bytes).unwrap();
+    buffer.make_mut().set_pts(seconds * gst::ClockTime::SECOND);
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    let sample = gst::Sample::builder().buffer(&buffer).caps(caps).segment(&segment).build();
+    assert_eq!(source.emit_by_name::<gst::FlowReturn>("push-sample", &[&sample]), gst::FlowReturn::Ok);
+}
+
+pub fn end_stream(source: &gst::Element) {
+    assert_eq!(source.emit_by_name::<gst::FlowReturn>("end-of-stream", &[]), gst::FlowReturn::Ok);
 }
