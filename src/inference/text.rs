@@ -62,7 +62,7 @@ mod tests {
             assert_eq!(error.kind, ErrorKind::InvalidConfig);
             assert!(error.message.contains(reason), "{error}");
             let path = path.to_string_lossy();
-            assert!(error.message.contains("labels file", "labels") && error.message.contains(&*path), "{error}");
+            assert!(error.message.contains("labels file") && error.message.contains(&*path), "{error}");
         }
     }
 }

@@ -167,7 +167,10 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
             return error(ErrorKind::ModelNotFound, "does not exist; set model to the path of an ONNX file");
         }
         Err(reason) => {
-            return error(ErrorKind::ModelNotFound, &format!("cannot be read ({reason}); set model to a file that can"));
+            return error(
+                ErrorKind::ModelNotFound,
+                &format!("cannot be read ({reason}); set model to a file that can"),
+            );
         }
     };
     if file.is_dir() {

@@ -3,6 +3,8 @@
 
 use std::process::Command;
 
+use gst::prelude::*;
+
 use crate::common::{Started, launch, model, wait_for_eos, wait_for_error};
 
 /// Not a case of its own: what the other test starts.
@@ -15,9 +17,9 @@ fn child() {
     println!("{code}: {message}");
     // GStreamer is as well as before.
     let pipeline = launch("videotestsrc num-buffers=3 ! fakesink");
-    gst::prelude::ElementExt::set_state(&pipeline, gst::State::Playing).unwrap();
-    wait_for_eos(&gst::prelude::ElementExt::bus(&pipeline).unwrap());
-    gst::prelude::ElementExt::set_state(&pipeline, gst::State::Null).unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    wait_for_eos(&pipeline.bus().unwrap());
+    pipeline.set_state(gst::State::Null).unwrap();
 }
 
 #[test]

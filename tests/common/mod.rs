@@ -53,6 +53,12 @@ pub fn model(name: &str) -> String {
     format!("{}/tests/models/{name}.onnx", env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The beginning of a pipeline that decodes one of the clips of `tests/clips`, each of two frames a second.
+pub fn decoded(clip: &str) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clips");
+    format!("filesrc location={folder}/{clip}.mp4 ! qtdemux ! h264parse ! avdec_h264 max-threads=1")
+}
+
 /// A pipeline, or an element outside of any, that goes to NULL when the test ends, however it ends.
 pub struct Started {
     pub element: gst::Element,
