@@ -53,7 +53,7 @@ pub fn model(name: &str) -> String {
     format!("{}/tests/models/{name}.onnx", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The beginning of a pipeline that decodes one of the clips of `tests/clips`, each of two frames a second.
+/// The beginning of a pipeline that decodes one of the clips of `tests/clips`.
 pub fn decoded(clip: &str) -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clips");
     format!("filesrc location={folder}/{clip}.mp4 ! qtdemux ! h264parse ! avdec_h264 max-threads=1")

@@ -33,7 +33,7 @@ fn the_interval_changes_with_the_next_frame() {
     let mut pushed = 0..;
     // Every n-th, counted from the first frame of all.
     for (interval, expected) in
-        [(1, (0..10).collect()), (5, vec![10, 15]), (3, vec![21, 24, 27]), (1, (30..40).collect())]
+        [(1u32, (0..10).collect()), (5, vec![10, 15]), (3, vec![21, 24, 27]), (1, (30..40).collect())]
     {
         feed.set_property("interval", interval);
         pushed.by_ref().take(10).for_each(|second| push_frame(&source, &caps, 64, second));
