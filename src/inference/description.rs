@@ -79,7 +79,7 @@ pub fn describe(config: &ModelConfig, interface: &ModelInterface) -> Result<(Mod
 }
 
 fn read_labels(path: &std::path::Path) -> Result<Vec<String>, Error> {
-    labels::parse(&text::read(path, "labels file")?).map_err(|reason| {
+    labels::parse(&text::read(path, "labels file", "labels")?).map_err(|reason| {
         Error::new(ErrorKind::InvalidConfig, format!("The labels file `{}` cannot be used: {reason}.", path.display()))
     })
 }

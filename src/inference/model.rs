@@ -40,7 +40,7 @@ impl Model {
     /// Reads, checks and prepares the model; may take long. Loads ONNX Runtime where that has not happened yet.
     pub fn load(config: &ModelConfig) -> Result<Self, Error> {
         let (weights, interface) = prepare(config)?;
-        let (description, warnings) = describe(config, &interface)?;
+        let (description, warnings) = describe(config, &interface).map_err(|error| of_model(config, error))?;
         Ok(Self { weights: Arc::new(weights), description, warnings })
     }
 
@@ -87,8 +87,7 @@ pub(super) fn prepare(config: &ModelConfig) -> Result<(Weights, ModelInterface),
                 return Ok(prepared);
             }
             Err(reason) if provider == ExecutionProvider::Cpu => {
-                let message = format!("model {path}: ONNX Runtime cannot load it: {}", one_line(reason.message()));
-                return Err(Error::new(ErrorKind::ModelInvalid, message));
+                return Err(unloadable(config, &reason));
             }
             Err(reason) => {
                 let failure = format!("{} does not start: {}", provider.nick(), one_line(reason.message()));
@@ -98,6 +97,29 @@ pub(super) fn prepare(config: &ModelConfig) -> Result<(Weights, ModelInterface),
         }
     }
     Err(provider_failure(library, config, &file, &failures.join("; ")))
+}
+
+/// Names the model in an error about what is in it; other files have their own names in theirs.
+fn of_model(config: &ModelConfig, error: Error) -> Error {
+    match error.kind {
+        ErrorKind::ModelInvalid => {
+            Error::new(error.kind, format!("model {}: {}", config.model.display(), error.message))
+        }
+        _ => error,
+    }
+}
+
+/// ONNX Runtime refuses the file itself.
+fn unloadable(config: &ModelConfig, reason: &ort::Error) -> Error {
+    Error::new(
+        ErrorKind::ModelInvalid,
+        format!(
+            "model {}: ONNX Runtime cannot load it: {}. Set model to a whole ONNX file; if it should be one, copy or \
+             export it again, with an opset that this ONNX Runtime knows",
+            config.model.display(),
+            one_line(reason.message()).trim_end_matches('.')
+        ),
+    )
 }
 
 /// Why a provider that was asked for failed: the model is at fault if the CPU cannot load it either.
@@ -111,10 +133,7 @@ fn provider_failure(library: &'static Library, config: &ModelConfig, file: &Arc<
                 "model {path}: {failures}. Check the device, its driver and provider-options, or set execution-provider=cpu"
             ),
         ),
-        Err(reason) => Error::new(
-            ErrorKind::ModelInvalid,
-            format!("model {path}: ONNX Runtime cannot load it: {}", one_line(reason.message())),
-        ),
+        Err(reason) => unloadable(config, &reason),
     }
 }
 

@@ -9,10 +9,13 @@ use super::{Error, ErrorKind};
 /// More than any labels file or `.modelinfo` holds; keeps a wrong path such as `/dev/zero` from filling the memory.
 const MAX_BYTES: u64 = 4 << 20;
 
-/// The UTF-8 text of the file at `path`, without a byte order mark. `what` names it in an error: `labels file`.
-pub(super) fn read(path: &Path, what: &str) -> Result<String, Error> {
+/// The UTF-8 text of the file at `path`, without a byte order mark. An error names it by `what` (`labels file`) and
+/// says that `property` leads to it.
+pub(super) fn read(path: &Path, what: &str, property: &str) -> Result<String, Error> {
     let fault = |reason: &str| {
-        Error::new(ErrorKind::InvalidConfig, format!("The {what} `{}` cannot be read: {reason}", path.display()))
+        let path = path.display();
+        let message = format!("The {what} `{path}` cannot be read: {reason}; set `{property}` to one that can");
+        Error::new(ErrorKind::InvalidConfig, message)
     };
     let io = |error: std::io::Error| fault(&error.to_string());
 
@@ -38,7 +41,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         std::fs::write(&path, "\u{feff}ä\n").unwrap();
-        assert_eq!(read(&path, "labels file").unwrap(), "ä\n");
+        assert_eq!(read(&path, "labels file", "labels").unwrap(), "ä\n");
     }
 
     #[test]
@@ -55,7 +58,7 @@ mod tests {
             (&huge, "larger than 4 MiB"),
         ];
         for (path, reason) in cases {
-            let error = read(path, "labels file").unwrap_err();
+            let error = read(path, "labels file", "labels").unwrap_err();
             assert_eq!(error.kind, ErrorKind::InvalidConfig);
             assert!(error.message.contains(reason), "{error}");
             let path = path.to_string_lossy();

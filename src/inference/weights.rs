@@ -157,22 +157,27 @@ impl SessionOptions {
 
 /// The whole of the model file. What is wrong with it, as far as that can be seen without ONNX Runtime, is an error.
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
-    let error = |kind, what: &str| Err(Error::new(kind, format!("model {}: {what}", path.display())));
+    let error = |kind, what: &str| Err(Error::new(kind, format!("model {} {what}", path.display())));
     if path.as_os_str().is_empty() {
         return Err(Error::new(ErrorKind::ModelNotFound, "no model is set: set model to the path of an ONNX file"));
     }
     let file = match std::fs::metadata(path) {
         Ok(file) => file,
         Err(reason) if reason.kind() == std::io::ErrorKind::NotFound => {
-            return error(ErrorKind::ModelNotFound, "there is no such file; set model to the path of an ONNX file");
+            return error(ErrorKind::ModelNotFound, "does not exist; set model to the path of an ONNX file");
         }
-        Err(reason) => return error(ErrorKind::ModelNotFound, &format!("cannot be read ({reason})")),
+        Err(reason) => {
+            return error(
+                ErrorKind::ModelNotFound,
+                &format!("cannot be read ({reason}); set model to a file that can"),
+            );
+        }
     };
     if file.is_dir() {
         return error(ErrorKind::ModelInvalid, "is a directory; set model to the ONNX file in it");
     }
     if !file.is_file() {
-        return error(ErrorKind::ModelInvalid, "is not a regular file");
+        return error(ErrorKind::ModelInvalid, "is not a regular file; set model to the path of an ONNX file");
     }
     if file.len() == 0 {
         return error(ErrorKind::ModelInvalid, "is empty; export or copy it again");
@@ -182,7 +187,9 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
             format!("has {} bytes, more than ONNX allows; export it with its weights in a second file", file.len());
         return error(ErrorKind::ModelInvalid, &what);
     }
-    std::fs::read(path).or_else(|reason| error(ErrorKind::ModelNotFound, &format!("cannot be read ({reason})")))
+    std::fs::read(path).or_else(|reason| {
+        error(ErrorKind::ModelNotFound, &format!("cannot be read ({reason}); set model to a file that can"))
+    })
 }
 
 /// Optimises the model and gives it back in ONNX Runtime's format, which a session was made from to see that it works.

@@ -110,7 +110,8 @@ impl NvBatch {
         let runtime = Runtime::get();
         *self.runtime.lock() = Some(runtime.clone());
         let Some(config) = config else { return Ok(()) };
-        gst::info!(CAT, imp = self, "loading {} as processor '{}'", config.model.model.display(), config.id);
+        let model = config.model.model.display().to_string();
+        gst::info!(CAT, imp = self, "loading {model} as processor '{}'", config.id);
         let owned = runtime.add_processor(config)?;
         gst::info!(
             CAT,
@@ -120,6 +121,9 @@ impl NvBatch {
             owned.limits().instances,
             owned.limits().max_batch
         );
+        for warning in owned.warnings() {
+            gst::element_warning!(self.obj(), gst::ResourceError::Settings, ("model {model}: {warning}"));
+        }
         *self.owned.lock() = Some(owned);
         Ok(())
     }

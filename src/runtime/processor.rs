@@ -173,6 +173,11 @@ impl Processor {
         &self.description
     }
 
+    /// What the owner should know about the model though it works.
+    pub fn warnings(&self) -> &[String] {
+        self.model.warnings()
+    }
+
     pub fn limits(&self) -> &Limits {
         &self.limits
     }

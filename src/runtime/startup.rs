@@ -68,9 +68,6 @@ fn load(config: &ProcessorConfig) -> Result<(Model, Vec<Session>, Limits), Error
     let mut model_config = config.model.clone();
     model_config.intra_op_threads = model_config.intra_op_threads.max(1);
     let model = Model::load(&model_config)?;
-    for warning in model.warnings() {
-        gst::warning!(CAT, "{}: {warning}", config.model.model.display());
-    }
     let instances = match config.instances {
         0 => instances_for(model.provider(), model_config.intra_op_threads),
         set => set,
@@ -82,7 +79,7 @@ fn load(config: &ProcessorConfig) -> Result<(Model, Vec<Session>, Limits), Error
         (0, BatchDim::Dynamic) if model.provider() != ExecutionProvider::Cpu => ACCELERATOR_BATCH,
         (0, BatchDim::Dynamic) => {
             let budget = Duration::from_nanos(config.startup_timeout) / MEASURING_SHARE;
-            best_batch(&mut session, model.description().input.frame_bytes(), budget)?
+            best_batch(config, &mut session, model.description().input.frame_bytes(), budget)?
         }
         (set, _) => set,
     };
@@ -95,7 +92,7 @@ fn load(config: &ProcessorConfig) -> Result<(Model, Vec<Session>, Limits), Error
     for session in &mut sessions {
         // The first run of a shape allocates: not at a frame's cost.
         let mut buffer = memory(frame_bytes, limits.batch_room)?;
-        session.run(buffer.bytes(), limits.max_batch, |_| ())?;
+        try_run(config, session, &mut buffer, limits.max_batch)?;
     }
     gst::info!(
         CAT,
@@ -116,17 +113,22 @@ fn instances_for(provider: ExecutionProvider, threads: usize) -> usize {
 }
 
 /// The smallest batch that takes about the least time a frame.
-fn best_batch(session: &mut Session, frame_bytes: usize, budget: Duration) -> Result<usize, Error> {
+fn best_batch(
+    config: &ProcessorConfig,
+    session: &mut Session,
+    frame_bytes: usize,
+    budget: Duration,
+) -> Result<usize, Error> {
     let begun = Instant::now();
     let mut best = (1, f64::INFINITY);
     for batch in BATCHES {
         let mut buffer = memory(frame_bytes, batch)?;
         // The first run of a shape allocates.
-        session.run(buffer.bytes(), batch, |_| ())?;
+        try_run(config, session, &mut buffer, batch)?;
         let mut fastest = Duration::MAX;
         for _ in 0..3 {
             let run = Instant::now();
-            session.run(buffer.bytes(), batch, |_| ())?;
+            try_run(config, session, &mut buffer, batch)?;
             fastest = fastest.min(run.elapsed());
         }
         let per_frame = (fastest + COST_OF_A_BATCH).as_secs_f64() / batch as f64;
@@ -139,6 +141,27 @@ fn best_batch(session: &mut Session, frame_bytes: usize, budget: Duration) -> Re
         }
     }
     Ok(best.0)
+}
+
+fn try_run(
+    config: &ProcessorConfig,
+    session: &mut Session,
+    frames: &mut BatchBuffer,
+    batch: usize,
+) -> Result<(), Error> {
+    session.run(frames.bytes(), batch, |_| ()).map_err(|error| {
+        let way_out = match batch {
+            1 => "export it again, and see that it runs in ONNX Runtime's own tools",
+            _ => "set `max-batch-size` to 1 where it runs single frames only, or export it with a dynamic batch",
+        };
+        let mut error = Error::from(error);
+        error.message = format!(
+            "model {}, tried with a batch of {batch}: {}; {way_out}",
+            config.model.model.display(),
+            error.message
+        );
+        error
+    })
 }
 
 fn memory(frame_bytes: usize, frames: usize) -> Result<BatchBuffer, Error> {

@@ -47,3 +47,102 @@ pub fn wait_for_eos(bus: &gst::Bus) {
     let message = wait_for(bus, &[gst::MessageType::Error, gst::MessageType::Eos]);
     assert!(matches!(message.view(), gst::MessageView::Eos(_)), "{message:?}");
 }
+
+/// The path of a model of `tests/reference/make_models.py`.
+pub fn model(name: &str) -> String {
+    format!("{}/tests/models/{name}.onnx", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The beginning of a pipeline that decodes one of the clips of `tests/clips`.
+pub fn decoded(clip: &str) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clips");
+    format!("filesrc location={folder}/{clip}.mp4 ! qtdemux ! h264parse ! avdec_h264 max-threads=1")
+}
+
+/// A pipeline, or an element outside of any, that goes to NULL when the test ends, however it ends.
+pub struct Started {
+    pub element: gst::Element,
+    pub bus: gst::Bus,
+}
+
+impl Started {
+    /// Not started yet, so that more can be set.
+    pub fn new(description: &str) -> Self {
+        init();
+        let element = gst::parse::launch(description).unwrap();
+        let bus = element.bus().unwrap_or_default();
+        element.set_bus(Some(&bus));
+        Self { element, bus }
+    }
+
+    pub fn playing(description: &str) -> Self {
+        let started = Self::new(description);
+        started.set_state(gst::State::Playing).unwrap_or_else(|_| panic!("{:?}", wait_for_error(&started.bus)));
+        started
+    }
+
+    pub fn set_state(&self, state: gst::State) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        self.element.set_state(state)
+    }
+
+    pub fn child(&self, name: &str) -> gst::Element {
+        self.element.downcast_ref::<gst::Bin>().and_then(|bin| bin.by_name(name)).unwrap()
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        _ = self.set_state(gst::State::Null);
+    }
+}
+
+/// An `nvbatch` outside of any pipeline that owns a processor. It tells what channels are on average.
+pub fn owner(id: &str) -> Started {
+    Started::playing(&format!(
+        "nvbatch processor-id={id} model={} decoder=tensors instances=2 max-batch-size=4",
+        model("mean")
+    ))
+}
+
+/// The next `nv-result` on the bus; `None` at the end of the stream.
+pub fn next_result(bus: &gst::Bus) -> Option<gst::Structure> {
+    use gst::MessageType;
+    loop {
+        let message = wait_for(bus, &[MessageType::Element, MessageType::Error, MessageType::Eos]);
+        match message.view() {
+            gst::MessageView::Eos(_) => return None,
+            gst::MessageView::Error(error) => panic!("{error:?}"),
+            _ => match message.structure() {
+                Some(structure) if structure.name() == "nv-result" => return Some(structure.to_owned()),
+                _ => (),
+            },
+        }
+    }
+}
+
+/// The figures of a feed, which account for every frame that came in.
+pub fn stats(feed: &gst::Element) -> gst::Structure {
+    let stats: gst::Structure = feed.property("stats");
+    let stats = stats.get("feed").unwrap_or(stats);
+    let gone = ["skipped", "results", "dropped", "errors", "in-flight", "queued"];
+    let accounted: u64 = gone.into_iter().map(|name| count(&stats, name)).sum();
+    assert_eq!(count(&stats, "received"), accounted, "{stats}");
+    stats
+}
+
+pub fn count(stats: &gst::StructureRef, name: &str) -> u64 {
+    stats.get(name).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Has the `appsrc` take `bytes` bytes under `caps`, at `seconds`.
+pub fn push_frame(source: &gst::Element, caps: &gst::Caps, bytes: usize, seconds: u64) {
+    let mut buffer = gst::Buffer::with_size(bytes).unwrap();
+    buffer.make_mut().set_pts(seconds * gst::ClockTime::SECOND);
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    let sample = gst::Sample::builder().buffer(&buffer).caps(caps).segment(&segment).build();
+    assert_eq!(source.emit_by_name::<gst::FlowReturn>("push-sample", &[&sample]), gst::FlowReturn::Ok);
+}
+
+pub fn end_stream(source: &gst::Element) {
+    assert_eq!(source.emit_by_name::<gst::FlowReturn>("end-of-stream", &[]), gst::FlowReturn::Ok);
+}

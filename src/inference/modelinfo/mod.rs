@@ -113,7 +113,7 @@ impl ModelInfo {
     }
 
     fn read(path: &Path, warnings: &mut Vec<String>) -> Result<Self, Error> {
-        let text = text::read(path, ".modelinfo file")?;
+        let text = text::read(path, ".modelinfo file", "model-info")?;
         let mut info = Self { path: path.to_owned(), tensors: Vec::new() };
         let mut found = Vec::new();
         info.tensors = parse::parse(&text, &mut found).map_err(|reason| info.error(reason))?;
