@@ -260,7 +260,7 @@ mod tests {
         let model = std::fs::read(fixture("echo-yolo.onnx")).unwrap();
         let noise: Vec<u8> = (0..4096u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
 
-        assert_refused(folder.path().join("nothing.onnx"), ErrorKind::ModelNotFound, &["no such file", "set model"]);
+        assert_refused(folder.path().join("nothing.onnx"), ErrorKind::ModelNotFound, &["does not exist", "set model"]);
         assert_refused(folder.path().to_owned(), ErrorKind::ModelInvalid, &["is a directory"]);
         assert_refused("/dev/null".into(), ErrorKind::ModelInvalid, &["not a regular file"]);
         assert_refused(file("empty.onnx", b""), ErrorKind::ModelInvalid, &["is empty"]);
