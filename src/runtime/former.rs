@@ -29,6 +29,8 @@ pub struct Former<F, T, B> {
     /// Members with an arrival within the window.
     active: usize,
     forming: Option<Batch<T, B>>,
+    /// Batches that nothing more fits into, for the next instances that are free.
+    full: VecDeque<Batch<T, B>>,
     sealed: Vec<Batch<T, B>>,
     next_batch: u64,
 }
@@ -91,6 +93,7 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
             arrivals: VecDeque::new(),
             active: 0,
             forming: None,
+            full: VecDeque::new(),
             sealed: Vec::new(),
             next_batch: 0,
         }
@@ -152,11 +155,9 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
         if self.turns.is_empty() {
             return None;
         }
-        if self.forming.as_ref().is_some_and(|batch| batch.taken() >= self.max_batch) {
-            return None;
-        }
-        if self.forming.is_none() {
+        if self.forming.as_ref().is_none_or(|batch| batch.taken() >= self.max_batch) {
             let buffer = open()?;
+            self.full.extend(self.forming.take());
             let id = self.next_batch;
             self.next_batch += 1;
             self.forming = Some(Batch {
@@ -196,6 +197,9 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
 
     pub fn decide(&mut self, now: Time) -> Decision {
         self.expire(now);
+        if !self.full.is_empty() {
+            return Decision::Take;
+        }
         let Some(batch) = &self.forming else { return Decision::Idle };
         if batch.ready == 0 {
             return Decision::Idle;
@@ -209,9 +213,9 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
         Decision::WaitUntil(latest.min(fewer))
     }
 
-    /// Closes the forming batch; returns its id.
+    /// Closes the batch that is due; returns its id.
     pub fn seal(&mut self) -> Option<u64> {
-        let batch = self.forming.take()?;
+        let batch = self.full.pop_front().or_else(|| self.forming.take())?;
         let id = batch.id;
         self.sealed.push(batch);
         Some(id)
@@ -235,7 +239,7 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
 
     /// Whether no batch holds or awaits a frame.
     pub fn is_empty(&self) -> bool {
-        self.sealed.is_empty() && self.forming.as_ref().is_none_or(|batch| batch.taken() == 0)
+        self.sealed.is_empty() && self.full.is_empty() && self.forming.as_ref().is_none_or(|batch| batch.taken() == 0)
     }
 
     /// The feed whose turn is next.
@@ -244,13 +248,13 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
         self.members.get(id).map(|member| member.feed.clone())
     }
 
-    /// Frames in the forming batch.
+    /// Frames in batches that no instance has taken yet.
     pub fn pending(&self) -> usize {
-        self.forming.as_ref().map_or(0, Batch::taken)
+        self.full.iter().chain(&self.forming).map(Batch::taken).sum()
     }
 
     fn batch(&mut self, id: u64) -> Option<&mut Batch<T, B>> {
-        self.forming.iter_mut().chain(&mut self.sealed).find(|batch| batch.id == id)
+        self.forming.iter_mut().chain(&mut self.full).chain(&mut self.sealed).find(|batch| batch.id == id)
     }
 
     fn next_turn(&mut self) -> Option<F> {
@@ -411,16 +415,20 @@ mod tests {
     }
 
     #[test]
-    fn a_full_batch_goes_and_takes_no_more() {
-        let mut bench = Bench::new(4, 8);
-        for feed in 1..=8 {
+    fn a_full_batch_takes_no_more_and_goes_before_the_next_one() {
+        let mut bench = Bench::new(4, 10);
+        for feed in 1..=10 {
             bench.former.arrived(feed, 0);
         }
         while bench.write_next(0).is_some() {}
-        assert_eq!(bench.former.decide(0), Decision::Take);
-        assert_eq!(bench.take(), [1, 2, 3, 4]);
-        while bench.write_next(0).is_some() {}
-        assert_eq!(bench.take(), [5, 6, 7, 8]);
+        assert_eq!(bench.former.pending(), 10);
+        for expected in [&[1, 2, 3, 4][..], &[5, 6, 7, 8]] {
+            assert_eq!(bench.former.decide(0), Decision::Take);
+            assert_eq!(bench.take(), expected);
+        }
+        // Two feeds are left in the third, and eight more were active.
+        assert_eq!(bench.former.decide(0), Decision::WaitUntil(20 * MS));
+        assert_eq!(bench.take(), [9, 10]);
         assert!(bench.former.is_empty());
     }
 

@@ -397,8 +397,8 @@ impl Processor {
         let State { former, buffers, buffers_made, .. } = state;
         former.reserve(|| {
             buffers.pop().or_else(|| {
-                // One for each instance, and one that forms meanwhile.
-                if *buffers_made > self.limits.instances {
+                // One for each instance, one that is ready for the next free one, and one that forms meanwhile.
+                if *buffers_made > self.limits.instances + 1 {
                     return None;
                 }
                 let buffer = BatchBuffer::new(self.description.input.frame_bytes(), self.limits.batch_room)?;
