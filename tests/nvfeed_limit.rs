@@ -10,7 +10,7 @@ use gstnextvision::runtime::Runtime;
 fn more_feeds_than_places_are_refused_until_one_is_free() {
     let (first, _first_bus) = element("nvfeed");
     let runtime = Runtime::get();
-    runtime.set_max_feeds(1);
+    runtime.configure(|config| config.max_feeds = 1).unwrap();
     let (second, bus) = element("nvfeed");
     first.set_state(gst::State::Paused).unwrap();
     assert!(second.set_state(gst::State::Paused).is_err());

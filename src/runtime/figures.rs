@@ -81,7 +81,7 @@ impl Runtime {
         gst::Structure::builder("nv-diagnostics")
             .field("uptime", self.uptime())
             .field("feed-count", self.feed_count() as u32)
-            .field("max-feeds", self.max_feeds())
+            .field("max-feeds", self.config().max_feeds)
             .field("feeds", feeds)
             .field("processors", processors)
             .build()

@@ -168,6 +168,11 @@ impl Health {
         })
     }
 
+    /// Events that may wait for one subscriber.
+    pub(super) fn set_capacity(&self, capacity: usize) {
+        self.capacity.store(capacity, Ordering::Relaxed);
+    }
+
     /// `callback` is called from the pool, in order, while `wants` says that somebody listens.
     pub fn subscribe(
         self: &Arc<Self>,

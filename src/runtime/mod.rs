@@ -6,6 +6,7 @@
 
 mod batch;
 mod clock;
+pub mod config;
 mod counters;
 mod error;
 mod feed;
@@ -30,6 +31,7 @@ mod startup;
 use once_cell::sync::Lazy;
 
 pub use clock::wall_clock;
+pub use config::{CustomPipelinePolicy, RuntimeConfig};
 pub use counters::{DropCause, FeedCounters, Timing};
 pub use error::{Error, ErrorCode};
 pub use feed::{

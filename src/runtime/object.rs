@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 use glib::{prelude::*, subclass::prelude::*};
 use once_cell::sync::OnceCell;
 
-use super::{health::Subscription, registry::Runtime};
+use super::{CAT, config, health::Subscription, registry::Runtime};
 
 glib::wrapper! {
-    /// Properties: `max-feeds`, `feed-count`, `uptime`, `diagnostics`. Signal: `health (GstStructure)`.
+    /// Properties: the limits of [`RuntimeConfig`](super::RuntimeConfig), `feed-count`, `uptime`, `diagnostics`. Signal: `health (GstStructure)`.
     pub struct NvRuntime(ObjectSubclass<imp::NvRuntime>);
 }
 
@@ -64,13 +64,8 @@ mod imp {
     impl ObjectImpl for NvRuntime {
         fn properties() -> &'static [glib::ParamSpec] {
             static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-                vec![
-                    glib::ParamSpecUInt::builder("max-feeds")
-                        .nick("Max feeds")
-                        .blurb("Most feeds at a time in this process")
-                        .minimum(1)
-                        .default_value(64)
-                        .build(),
+                let mut specs = config::specs();
+                specs.extend([
                     glib::ParamSpecUInt::builder("feed-count")
                         .nick("Feed count")
                         .blurb("Feeds in this process")
@@ -86,7 +81,8 @@ mod imp {
                         .blurb("All figures of all feeds and processors")
                         .read_only()
                         .build(),
-                ]
+                ]);
+                specs
             });
             &PROPERTIES
         }
@@ -104,19 +100,20 @@ mod imp {
         }
 
         fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-            if let (Some(inside), "max-feeds", Ok(max_feeds)) = (self.inside.get(), pspec.name(), value.get()) {
-                inside.runtime.set_max_feeds(max_feeds);
+            let Some(Inside { runtime, .. }) = self.inside.get() else { return };
+            let configured = runtime.configure(|config| _ = config::set(config, pspec.name(), value));
+            if let Err(error) = configured {
+                gst::warning!(CAT, "{error}; it stays as it is");
             }
         }
 
         fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
             let Some(Inside { runtime, .. }) = self.inside.get() else { return pspec.default_value().clone() };
             match pspec.name() {
-                "max-feeds" => runtime.max_feeds().to_value(),
                 "feed-count" => (runtime.feed_count() as u32).to_value(),
                 "uptime" => runtime.uptime().to_value(),
                 "diagnostics" => runtime.diagnostics().to_value(),
-                _ => pspec.default_value().clone(),
+                name => config::get(&runtime.config(), name).unwrap_or_else(|| pspec.default_value().clone()),
             }
         }
     }

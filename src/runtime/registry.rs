@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    env,
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
@@ -15,6 +14,7 @@ use parking_lot::Mutex;
 use super::{
     CAT, Error, ErrorCode,
     clock::{self, Time},
+    config::RuntimeConfig,
     counters::DropCause,
     feed::{Feed, FeedConfig},
     health::{Event, Health, Severity},
@@ -24,9 +24,6 @@ use super::{
     processor::{Processor, ProcessorConfig},
     startup,
 };
-
-const DEFAULT_MAX_FEEDS: u32 = 64;
-const DEFAULT_HEALTH_CAPACITY: usize = 256;
 
 /// A handle of the one runtime of the process; it lives as long as somebody holds one.
 #[derive(Clone, Debug)]
@@ -43,7 +40,7 @@ pub(super) struct Inner {
 }
 
 struct Registry {
-    max_feeds: u32,
+    config: RuntimeConfig,
     feeds: BTreeMap<u64, Arc<Feed>>,
     processors: HashMap<String, Slot>,
 }
@@ -65,15 +62,12 @@ impl Runtime {
             return Self(inner);
         }
         let pool = Arc::new(Pool::new());
+        let config = RuntimeConfig::from_environment();
         let inner = Arc::new_cyclic(|inner| Inner {
             started: clock::now(),
-            health: Health::new(pool.clone(), DEFAULT_HEALTH_CAPACITY),
+            health: Health::new(pool.clone(), config.health_capacity as usize),
             pool,
-            registry: Mutex::new(Registry {
-                max_feeds: max_feeds_from_environment(),
-                feeds: BTreeMap::new(),
-                processors: HashMap::new(),
-            }),
+            registry: Mutex::new(Registry { config, feeds: BTreeMap::new(), processors: HashMap::new() }),
             monitor: Monitor::new(inner.clone()),
             object: Mutex::new(glib::WeakRef::new()),
         });
@@ -104,12 +98,20 @@ impl Runtime {
         self.0.registry.lock().feeds.len()
     }
 
-    pub fn max_feeds(&self) -> u32 {
-        self.0.registry.lock().max_feeds
+    pub fn config(&self) -> RuntimeConfig {
+        self.0.registry.lock().config.clone()
     }
 
-    pub fn set_max_feeds(&self, max_feeds: u32) {
-        self.0.registry.lock().max_feeds = max_feeds;
+    /// Changes the limits as `change` says; those that cannot be are all left as they were. A lower limit takes no
+    /// place from a feed that has one.
+    pub fn configure(&self, change: impl FnOnce(&mut RuntimeConfig)) -> Result<(), Error> {
+        let mut registry = self.0.registry.lock();
+        let mut config = registry.config.clone();
+        change(&mut config);
+        config.check()?;
+        self.0.health.set_capacity(config.health_capacity as usize);
+        registry.config = config;
+        Ok(())
     }
 
     pub fn feeds(&self) -> Vec<Arc<Feed>> {
@@ -129,7 +131,7 @@ impl Runtime {
         static IDS: AtomicU64 = AtomicU64::new(1);
         let (feed, processor) = {
             let mut registry = self.0.registry.lock();
-            let max = registry.max_feeds;
+            let max = registry.config.max_feeds;
             if registry.feeds.len() >= max as usize {
                 return Err(Error {
                     code: ErrorCode::FeedLimitExceeded,
@@ -306,16 +308,5 @@ impl std::ops::Deref for OwnedProcessor {
 impl Drop for OwnedProcessor {
     fn drop(&mut self) {
         self.runtime.remove_processor(&self.processor);
-    }
-}
-
-fn max_feeds_from_environment() -> u32 {
-    let Ok(set) = env::var("NV_MAX_FEEDS") else { return DEFAULT_MAX_FEEDS };
-    match set.parse() {
-        Ok(max) if max > 0 => max,
-        _ => {
-            gst::warning!(CAT, "NV_MAX_FEEDS is '{set}', which is not a number above 0; {DEFAULT_MAX_FEEDS} it is");
-            DEFAULT_MAX_FEEDS
-        }
     }
 }

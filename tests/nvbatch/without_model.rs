@@ -101,8 +101,8 @@ fn an_empty_id_is_refused() {
 fn no_place_left_is_refused_and_a_place_given_back_can_be_taken() {
     let _turn = init();
     let runtime = Runtime::get();
-    let before = runtime.max_feeds();
-    runtime.set_max_feeds(1);
+    let before = runtime.config().max_feeds;
+    runtime.configure(|config| config.max_feeds = 1).unwrap();
     let first = TestPipeline::new("videotestsrc ! nvbatch processor-id=nobody ! fakesink");
     first.0.set_state(gst::State::Paused).unwrap();
     assert_eq!(runtime.feed_count(), 1);
@@ -112,7 +112,7 @@ fn no_place_left_is_refused_and_a_place_given_back_can_be_taken() {
     first.0.set_state(gst::State::Ready).unwrap();
     assert_eq!(runtime.feed_count(), 0);
     assert!(second.0.set_state(gst::State::Paused).is_ok());
-    runtime.set_max_feeds(before);
+    runtime.configure(|config| config.max_feeds = before).unwrap();
 }
 
 #[test]
