@@ -1,5 +1,6 @@
 //! Real video through a real model: the objects that are there are found, and little else.
 
+mod classes;
 mod truth;
 
 use std::path::{Path, PathBuf};
