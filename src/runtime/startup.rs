@@ -43,7 +43,9 @@ pub fn start(config: ProcessorConfig, health: &Arc<Health>) -> Result<Arc<Proces
         _ = done.send(started);
     };
     thread::Builder::new().name("nv-startup".into()).spawn(load).map_err(|error| {
-        Error::new(ErrorCode::ThreadSpawnFailed, format!("cannot start a thread to load a model: {error}"))
+        let message =
+            format!("cannot start a thread to load a model: {error}; raise the limit of threads (`ulimit -u`)");
+        Error::new(ErrorCode::ThreadSpawnFailed, message)
     })?;
     let (processor, sessions) = outcome.recv_timeout(timeout).map_err(|_| {
         Error::new(
