@@ -38,8 +38,8 @@ pub(super) fn library() -> Result<&'static Library, Error> {
 pub(super) fn log_level() -> LogLevel {
     match CAT.threshold() {
         gst::DebugLevel::None => LogLevel::Fatal,
-        gst::DebugLevel::Error => LogLevel::Error,
-        gst::DebugLevel::Warning | gst::DebugLevel::Fixme | gst::DebugLevel::Info => LogLevel::Warning,
+        gst::DebugLevel::Error | gst::DebugLevel::Warning | gst::DebugLevel::Fixme => LogLevel::Error,
+        gst::DebugLevel::Info => LogLevel::Warning,
         gst::DebugLevel::Debug => LogLevel::Info,
         _ => LogLevel::Verbose,
     }
@@ -151,11 +151,12 @@ fn start(probe: &Probe) -> Result<Library, Error> {
     Ok(Library { environment })
 }
 
-/// ONNX Runtime's informational lines are many: they are worth GStreamer's debug level.
+/// ONNX Runtime warns of what its user can do nothing about, with each session, and informs of much: each of its levels
+/// is the next lower one here. What goes wrong is an error of ours besides.
 fn log(level: LogLevel, _category: &str, _id: &str, location: &str, message: &str) {
     match level {
         LogLevel::Fatal | LogLevel::Error => gst::error!(CAT, "{message} ({location})"),
-        LogLevel::Warning => gst::warning!(CAT, "{message} ({location})"),
+        LogLevel::Warning => gst::info!(CAT, "{message} ({location})"),
         LogLevel::Info => gst::debug!(CAT, "{message} ({location})"),
         LogLevel::Verbose => gst::log!(CAT, "{message} ({location})"),
     }
