@@ -6,5 +6,6 @@ mod common;
 mod changes;
 mod drops;
 mod ends;
+mod phase;
 mod processors;
 mod seeks;
