@@ -3,12 +3,17 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PLUGIN := $(TARGET)/release/libgstnextvision.so
 
+# What the installed GStreamer can do beyond 1.22.
+FEATURES ?= $(firstword $(foreach v,28 26 24,$(shell pkg-config --atleast-version=1.$v gstreamer-1.0 && echo v1_$v)))
+export FEATURES
+with_features = --locked $(if $(FEATURES),--features $(FEATURES))
+
 # Where GStreamer looks: the system's folder for root, a package (DESTDIR) or a PREFIX, else the user's own.
 pluginsdir = $(shell pkg-config $(if $(PREFIX),--define-variable=prefix=$(PREFIX)) --variable=pluginsdir gstreamer-1.0)
 userdir = $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/gstreamer-1.0/plugins
 PLUGINDIR ?= $(if $(PREFIX)$(DESTDIR)$(filter 0,$(shell id -u)),$(pluginsdir),$(userdir))
 
-.PHONY: help setup build demo test lint bench install uninstall clean
+.PHONY: help setup build demo test test-all lint bench install uninstall clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,7 +24,7 @@ setup: ## Get what the other targets need: system packages, ONNX Runtime
 # GStreamer takes every file of a plugin folder that ends with .so for a plugin, and looks into folders below it: hence
 # a folder of its own, where ONNX Runtime goes by its soname.
 build: setup ## Build the plugin: target/plugin/libgstnextvision.so
-	cargo build --release --locked
+	cargo build --release $(with_features)
 	@mkdir -p target/plugin
 	@ln -sfr $(PLUGIN) target/plugin/libgstnextvision.so
 	@ln -sfr $(TARGET)/release/libonnxruntime.so target/plugin/libonnxruntime.so.1
@@ -28,15 +33,18 @@ demo: build ## Find objects in several videos at once; pictures go to target/dem
 	scripts/demo
 
 test: setup ## Run all tests
-	cargo test --locked
+	cargo test $(with_features)
+
+test-all: ## Run all tests with GStreamer 1.22, 1.26 and 1.28, each in a root file system of its Debian release; needs root
+	for release in bookworm trixie forky; do ci/with-gstreamer $$release make test || exit 1; done
 
 lint: setup ## Check formatting, clippy and the documentation, warnings denied
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- --deny warnings
-	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps
+	cargo clippy $(with_features) --all-targets -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' cargo doc $(with_features) --no-deps
 
 bench: setup ## Measure throughput against what ONNX Runtime alone gives
-	cargo bench --locked
+	cargo bench $(with_features)
 
 # Under sudo, which finds no cargo and would leave files of root's, only what is built is installed.
 install: $(if $(SUDO_USER),$(PLUGIN),build) ## Install the plugin where GStreamer looks (PLUGINDIR, PREFIX, DESTDIR)

@@ -12,7 +12,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
 
 gst::plugin_define!(
     nextvision,
-    env!("CARGO_PKG_DESCRIPTION"),
+    concat!(env!("CARGO_PKG_DESCRIPTION"), " (built for GStreamer ", env!("GSTREAMER_FLOOR"), ")"),
     plugin_init,
     concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
     env!("CARGO_PKG_LICENSE"),

@@ -32,6 +32,8 @@
 //!     filesrc location=b.mp4 ! decodebin ! nvbatch processor-id=det ! fakesink
 //! ```
 
+#[cfg(feature = "v1_24")]
+mod analytics;
 mod imp;
 mod notices;
 mod processor_properties;

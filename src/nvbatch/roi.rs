@@ -1,4 +1,4 @@
-//! Results as metadata on a buffer: `docs/metadata.md` describes them for who reads them.
+//! Results as regions of interest on a buffer: `docs/metadata.md` describes them for who reads them.
 
 use std::borrow::Cow;
 
@@ -46,7 +46,7 @@ fn named(name: &str, processor_id: &str, label: &str, label_id: u32, confidence:
 }
 
 /// The box by whole pixels, `(x, y, w, h)`: its edges rounded, at least one pixel, inside the frame.
-fn whole_pixels(object: &Detection, width: u32, height: u32) -> (u32, u32, u32, u32) {
+pub fn whole_pixels(object: &Detection, width: u32, height: u32) -> (u32, u32, u32, u32) {
     let side = |start: f32, length: f32, limit: u32| {
         let first = (start.round().max(0.0) as u32).min(limit.saturating_sub(1));
         let end = ((start + length).round() as u32).min(limit).max(first + 1);

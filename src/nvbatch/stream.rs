@@ -343,7 +343,12 @@ impl Stream {
                 let Inferred { model, processor_id, output, .. } = &*inferred;
                 if roi::has_any(output) {
                     let size = (frame.caps.info.width(), frame.caps.info.height());
-                    roi::attach(buffer.make_mut(), size, processor_id, output, |label| model.label(label));
+                    let label = |label| model.label(label);
+                    roi::attach(buffer.make_mut(), size, processor_id, output, label);
+                    #[cfg(feature = "v1_24")]
+                    if let Err(error) = super::analytics::attach(buffer.make_mut(), size, output, label) {
+                        gst::error!(CAT, obj = self.src_pad, "no analytics metadata on a frame: {error}");
+                    }
                 }
             }
             Some(Outcome::Dropped(_)) => {
