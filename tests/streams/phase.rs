@@ -1,7 +1,5 @@
 //! Many cameras that send at the same moment.
 
-use gst::prelude::*;
-
 use crate::common::{LONG, Started, count, owner, push_frame, stats};
 
 const CAMERAS: usize = 32;
