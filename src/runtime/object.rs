@@ -134,7 +134,7 @@ mod imp {
                         .param_types([gst::Structure::static_type()])
                         .run_last()
                         .build(),
-                    action("add-feed", gst::Structure::static_type(), |object, feed| {
+                    action("add-feed", gst::Structure::static_type(), u64::static_type(), |object, feed| {
                         let feed = feed.get::<Option<gst::Structure>>().ok().flatten();
                         object.add_feed(feed.as_deref()).to_value()
                     }),
@@ -170,9 +170,9 @@ mod imp {
     fn action(
         name: &'static str,
         argument: glib::Type,
+        returned: glib::Type,
         act: impl Fn(&super::NvRuntime, &glib::Value) -> glib::Value + Send + Sync + 'static,
     ) -> glib::subclass::Signal {
-        let returned = if argument == u64::static_type() { bool::static_type() } else { u64::static_type() };
         glib::subclass::Signal::builder(name)
             .param_types([argument])
             .return_type_from(returned)
@@ -188,7 +188,7 @@ mod imp {
 
     /// An action on the feed of an id: whether it was done.
     fn feed_action(name: &'static str, act: fn(&Runtime, u64) -> Result<(), Error>) -> glib::subclass::Signal {
-        action(name, u64::static_type(), move |object, id| {
+        action(name, u64::static_type(), bool::static_type(), move |object, id| {
             let id = id.get().unwrap_or_default();
             object.act(name, |runtime| act(runtime, id).map(|()| true)).to_value()
         })

@@ -91,8 +91,7 @@ fn feed(config: &ManagedFeedConfig, name: &str) -> Result<gst::Element, Error> {
 fn decoded(uri: &str) -> Result<gst::Element, Error> {
     let decoder = make("uridecodebin")?;
     decoder.set_property("uri", uri);
-    decoder.set_property("caps", raw_video());
-    decoder.set_property("expose-all-streams", false);
+    decode_video_only(&decoder);
     decoder.connect("source-setup", false, |arguments| {
         let source = arguments.get(1)?.get::<gst::Element>().ok()?;
         if source.factory().is_some_and(|factory| factory.name() == "rtspsrc") {
@@ -115,7 +114,7 @@ fn parse(fragment: &str) -> Result<gst::Element, Error> {
         invalid(format!("`pipeline` '{fragment}' cannot be built: {}", source::redact_text(&reason)))
     };
     let bin = gst::parse::bin_from_description_with_name_full(
-        &format!("{fragment} ! decodebin name={DECODER} expose-all-streams=false"),
+        &format!("{fragment} ! decodebin name={DECODER}"),
         false,
         "source",
         None,
@@ -124,7 +123,7 @@ fn parse(fragment: &str) -> Result<gst::Element, Error> {
     .map_err(|error| wrong(error.message().into()))?;
     let bin = bin.downcast::<gst::Bin>().map_err(|_| wrong("it is no chain of elements".into()))?;
     let decoder = bin.by_name(DECODER).ok_or_else(|| wrong(format!("an element of it is named {DECODER}")))?;
-    decoder.set_property("caps", raw_video());
+    decode_video_only(&decoder);
     let inside = bin.downgrade();
     decoder.connect_pad_added(move |decoder, pad| {
         let Some(bin) = inside.upgrade() else { return };
@@ -147,8 +146,14 @@ fn parse(fragment: &str) -> Result<gst::Element, Error> {
 
 const DECODER: &str = "nv-decoder";
 
-fn raw_video() -> gst::Caps {
-    gst::Caps::new_empty_simple("video/x-raw")
+/// Sound and the like come out as they are, and need no decoder.
+fn decode_video_only(decoder: &gst::Element) {
+    decoder.connect("autoplug-continue", false, |arguments| {
+        let caps = arguments.get(2)?.get::<gst::Caps>().ok()?;
+        let name = caps.structure(0)?.name();
+        let is_other = ["audio/", "text/", "subpicture/"].iter().any(|kind| name.starts_with(kind));
+        Some((!is_other).to_value())
+    });
 }
 
 /// The first video goes to the feed; a source without any is an error.
