@@ -42,7 +42,7 @@ fn a_refused_feed_says_why() {
     ] {
         assert_eq!(emit(&object, structure), 0, "{structure:?}");
         let (is, message) = last_error(&object);
-        assert_eq!(is, code, "{structure:?}");
+        assert_eq!(is, code, "{structure:?}: {message}");
         assert!(message.contains(part) && !message.contains("secret"), "{message}");
         let refused = loop {
             let event = told.recv_timeout(FAR).unwrap();

@@ -20,7 +20,7 @@ use common::{Started, init, owner};
 use gstnextvision::runtime::{CustomPipelinePolicy, Error, Event, Field, ManagedFeedConfig, Runtime, RuntimeConfig, Subscription};
 
 /// Nothing here takes that long: who waits longer waits for ever.
-const FAR: Duration = Duration::from_secs(10);
+const FAR: Duration = Duration::from_secs(60);
 /// Frames of `gate` and `yard`.
 const CLIP_FRAMES: usize = 150;
 

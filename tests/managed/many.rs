@@ -28,7 +28,7 @@ fn hundreds_come_and_go_and_every_frame_is_accounted_for() {
                 scope.spawn(move || {
                     (0..FEEDS)
                         .map(|feed| {
-                            let name = format!("{thread}-{feed}");
+                            let name = format!("t{thread}-{feed}");
                             let fields = format!(
                                 "processor-id=managed-many, feed-name={name}, location={}/{name}, \
                                  pipeline=\"videotestsrc num-buffers={FRAMES} ! video/x-raw,width=16,height=16\"",

@@ -251,8 +251,8 @@ mod tests {
         gst::init().unwrap();
         for spec in properties::specs() {
             let mut structure = gst::Structure::builder("feed").field("uri", "file:///a").build();
-            // SAFETY: numbers and enums can be sent to any thread.
-            let value = unsafe { glib::SendValue::unsafe_from(spec.default_value().clone().into_raw()) };
+            // SAFETY: numbers and enums may go to any thread.
+            let value = unsafe { spec.default_value().clone().into_send_value() };
             structure.set_value(spec.name(), value);
             let config = ManagedFeedConfig::from_structure(&structure).unwrap();
             assert_eq!(config.settings, FeedSettings::default(), "{}", spec.name());

@@ -23,8 +23,7 @@ pub fn convert(spec: &ParamSpec, value: &Value) -> Option<Value> {
         let number = number(value)? as f32;
         return (spec.minimum()..=spec.maximum()).contains(&number).then(|| number.to_value());
     }
-    if let Some(spec) = spec.downcast_ref::<glib::ParamSpecEnum>() {
-        let class = glib::EnumClass::with_type(spec.value_type())?;
+    if let Some(class) = glib::EnumClass::with_type(spec.value_type()) {
         if value.type_() == spec.value_type() {
             return Some(value.clone());
         }
