@@ -20,8 +20,8 @@ use super::{
     pause::Pause,
 };
 use crate::runtime::{
-    Error, ErrorCode, Feed, FeedConfig, FeedListener, FeedSettings, FeedTicket, FrameTimes, OwnedFeed, Rejected, Runtime,
-    properties,
+    Error, ErrorCode, Feed, FeedConfig, FeedListener, FeedSettings, FeedTicket, FrameTimes, OwnedFeed, Rejected,
+    Runtime, properties,
 };
 
 pub static CAT: Lazy<gst::DebugCategory> = Lazy::new(|| {

@@ -114,7 +114,8 @@ fn removal_leaves_a_hanging_stop_behind_and_reaps_it() {
     bench.runtime.configure(|config| config.feed_join_timeout = 1_000_000).unwrap();
     let (entered, open) = hang(gst::StateChange::ReadyToNull);
     // The source is beside the video: it has none of its own to give.
-    let fragment = format!("{FACTORY} ! fakesink async=false videotestsrc is-live=true ! video/x-raw,width=64,height=64");
+    let fragment =
+        format!("{FACTORY} ! fakesink async=false videotestsrc is-live=true ! video/x-raw,width=64,height=64");
     let (location, mut results) = bench.results("results");
     let id = bench.add(&format!("pipeline=\"{fragment}\", location={}", location.display()));
     results.next().unwrap().unwrap();

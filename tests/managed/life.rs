@@ -32,10 +32,12 @@ fn two_feeds_of_one_uri_are_two_feeds() {
     let ids = [0, 1].map(|n| bench.add(&format!("uri={}, location={}", clip("yard"), locations[n].display())));
     assert!(ids[0] < ids[1]);
     let mut over: Vec<_> = (0..2)
-        .map(|_| loop {
-            let event = bench.events.recv_timeout(super::FAR).unwrap();
-            if event.name == "feed-stopped" {
-                break event.feed.unwrap();
+        .map(|_| {
+            loop {
+                let event = bench.events.recv_timeout(super::FAR).unwrap();
+                if event.name == "feed-stopped" {
+                    break event.feed.unwrap();
+                }
             }
         })
         .collect();

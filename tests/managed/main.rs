@@ -17,7 +17,9 @@ use std::{
 };
 
 use common::{Started, init, owner};
-use gstnextvision::runtime::{CustomPipelinePolicy, Error, Event, Field, ManagedFeedConfig, Runtime, RuntimeConfig, Subscription};
+use gstnextvision::runtime::{
+    CustomPipelinePolicy, Error, Event, Field, ManagedFeedConfig, Runtime, RuntimeConfig, Subscription,
+};
 
 /// Nothing here takes that long: who waits longer waits for ever.
 const FAR: Duration = Duration::from_secs(60);

@@ -37,10 +37,8 @@ fn figures_and_results_go_on_over_restarts() {
     let bench = Bench::new("managed-figures");
     let location = bench.path("results");
     let fragment = "videotestsrc num-buffers=5 ! video/x-raw,width=64,height=64 ! identity error-after=5";
-    let id = bench.add(&format!(
-        "pipeline=\"{fragment}\", max-restarts=2, restart-delay=1, location={}",
-        location.display()
-    ));
+    let id = bench
+        .add(&format!("pipeline=\"{fragment}\", max-restarts=2, restart-delay=1, location={}", location.display()));
     for restarts in 1..=2 {
         bench.wait("feed-restarting", id);
         if let Some(feed) = bench.runtime.feed(id) {
