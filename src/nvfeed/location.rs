@@ -240,4 +240,14 @@ mod tests {
         assert!(refused("/").contains("'/'"));
         assert!(refused("/no/such/folder/results.jsonl").contains("No such file"));
     }
+
+    #[test]
+    fn a_feed_that_goes_on_keeps_what_it_wrote() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("results");
+        for (line, kept, file) in [("a", false, "a\n"), ("b", true, "a\nb\n"), ("c", false, "c\n")] {
+            Location::open(&path, kept).unwrap().write(line);
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), file);
+        }
+    }
 }

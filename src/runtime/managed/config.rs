@@ -92,7 +92,7 @@ impl ManagedFeedConfig {
         Self::new(ManagedSource::Uri(uri.into()))
     }
 
-    /// Reads the fields of [`specs`], whatever the structure's name; `_` in a field's name is as good as `-`.
+    /// Reads the fields that `docs/runtime.md` lists, whatever the structure's name; `_` in a field's name is as good as `-`.
     pub fn from_structure(structure: &gst::StructureRef) -> Result<Self, Error> {
         let specs = specs();
         let mut config = Self::from_uri("");
@@ -214,8 +214,6 @@ fn specs() -> Vec<ParamSpec> {
 
 #[cfg(test)]
 mod tests {
-    use gst::prelude::*;
-
     use super::*;
     use crate::runtime::Leaky;
 
