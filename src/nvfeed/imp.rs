@@ -20,8 +20,8 @@ use super::{
     pause::Pause,
 };
 use crate::runtime::{
-    Error, ErrorCode, Feed, FeedConfig, FeedListener, FeedSettings, FrameTimes, OwnedFeed, Rejected, Runtime,
-    properties,
+    Error, ErrorCode, Feed, FeedConfig, FeedListener, FeedSettings, FeedTicket, FrameTimes, OwnedFeed, Rejected,
+    Runtime, properties,
 };
 
 pub static CAT: Lazy<gst::DebugCategory> = Lazy::new(|| {
@@ -36,6 +36,8 @@ pub struct NvFeed {
     settings: Mutex<Settings>,
     message: AtomicBool,
     state: Mutex<State>,
+    /// For the place of a managed feed, where this is the end of one.
+    ticket: Mutex<Option<FeedTicket>>,
     pause: Pause,
 }
 
@@ -78,6 +80,7 @@ impl Default for NvFeed {
             }),
             message: AtomicBool::new(DEFAULT_MESSAGE),
             state: Mutex::default(),
+            ticket: Mutex::default(),
             pause: Pause::default(),
         }
     }
@@ -174,6 +177,13 @@ impl ElementImpl for NvFeed {
                 .collect()
         });
         &TEMPLATES
+    }
+
+    fn set_context(&self, context: &gst::Context) {
+        if let Some(ticket) = FeedTicket::from_context(context) {
+            *self.ticket.lock() = Some(ticket);
+        }
+        self.parent_set_context(context);
     }
 
     fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
@@ -305,21 +315,26 @@ impl NvFeed {
             return Err(refused(Error::new(ErrorCode::InvalidConfig, message)));
         }
         let runtime = self.state.lock().runtime.clone().ok_or(gst::StateChangeError)?;
-        let location = location.map(|path| Location::open(&path)).transpose().map_err(|error| {
+        let ticket = self.ticket.lock().clone();
+        let kept = ticket.as_ref().is_some_and(FeedTicket::continues);
+        let location = location.map(|path| Location::open(&path, kept)).transpose().map_err(|error| {
             error.post_as(&*self.obj(), gst::ResourceError::OpenWrite);
             gst::StateChangeError
         })?;
         let outlet = Arc::new(Outlet::new(&self.obj(), runtime.clone(), location));
         let listener: Arc<dyn FeedListener> = outlet.clone();
-        let place = runtime
-            .add_feed(FeedConfig {
-                name: self.feed_name(),
-                processor_id,
-                settings,
-                passes_frames: false,
-                listener: Arc::downgrade(&listener),
-            })
-            .map_err(refused)?;
+        let config = FeedConfig {
+            name: self.feed_name(),
+            processor_id,
+            settings,
+            passes_frames: false,
+            listener: Arc::downgrade(&listener),
+        };
+        let place = match ticket {
+            Some(ticket) => ticket.open(config),
+            None => runtime.add_feed(config),
+        };
+        let place = place.map_err(refused)?;
         outlet.set_feed(place.clone());
         let mut state = self.state.lock();
         state.running = Some(Running { feed: place.clone(), outlet });

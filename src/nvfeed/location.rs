@@ -41,9 +41,9 @@ pub enum Written {
 }
 
 impl Location {
-    /// Does not block. What a file held before is gone.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let file = open(path).map_err(|error| {
+    /// Does not block. What a file held before is gone, unless it is to be `kept`.
+    pub fn open(path: &Path, kept: bool) -> Result<Self, Error> {
+        let file = open(path, kept).map_err(|error| {
             let hint = match error.raw_os_error() {
                 Some(libc::ENXIO) => "nobody reads this pipe; start its reader first",
                 _ => {
@@ -84,7 +84,7 @@ impl Location {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
+fn open(path: &Path, kept: bool) -> io::Result<File> {
     if path.as_os_str() == STDOUT {
         return Ok(io::stdout().as_fd().try_clone_to_owned()?.into());
     }
@@ -92,7 +92,7 @@ fn open(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new()
         .write(true)
         .create(true)
-        .truncate(true)
+        .truncate(!kept)
         .custom_flags(libc::O_APPEND | libc::O_NONBLOCK)
         .open(path)?;
     // SAFETY: a plain system call on a descriptor that is open.
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_loses_lines_and_says_so() {
-        let full = Location::open(Path::new("/dev/full")).unwrap();
+        let full = Location::open(Path::new("/dev/full"), false).unwrap();
         for lost in 1..=3 {
             let Written::Lost { error, first } = full.write("{}") else { panic!("it was written") };
             assert_eq!((error.kind(), first), (ErrorKind::StorageFull, lost == 1));
@@ -236,8 +236,18 @@ mod tests {
 
     #[test]
     fn what_cannot_be_written_is_refused_with_its_name() {
-        let refused = |path: &str| Location::open(Path::new(path)).err().map(|error| error.to_string()).unwrap();
+        let refused = |path: &str| Location::open(Path::new(path), false).err().map(|error| error.to_string()).unwrap();
         assert!(refused("/").contains("'/'"));
         assert!(refused("/no/such/folder/results.jsonl").contains("No such file"));
+    }
+
+    #[test]
+    fn a_feed_that_goes_on_keeps_what_it_wrote() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("results");
+        for (line, kept, file) in [("a", false, "a\n"), ("b", true, "a\nb\n"), ("c", false, "c\n")] {
+            Location::open(&path, kept).unwrap().write(line);
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), file);
+        }
     }
 }

@@ -66,6 +66,13 @@ impl Error {
         Self { code, message: message.into(), max: None }
     }
 
+    pub(super) fn feed_not_found(id: u64) -> Self {
+        Self::new(
+            ErrorCode::FeedNotFound,
+            format!("there is no managed feed {id} (any more): use an id that add-feed gave, until its feed-stopped"),
+        )
+    }
+
     /// The `nv-error` structure that goes into an element error's details.
     pub fn details(&self) -> gst::Structure {
         let mut details =

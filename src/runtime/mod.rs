@@ -16,6 +16,7 @@ mod health;
 mod histogram;
 mod instance;
 mod lane;
+pub mod managed;
 mod monitor;
 mod object;
 mod panics;
@@ -39,6 +40,7 @@ pub use feed::{
     Rejected,
 };
 pub use health::{Event, Field, Health, HealthEvent, Severity, Subscription};
+pub use managed::{FeedTicket, ManagedFeedConfig, ManagedSource, RestartPolicy};
 pub use object::NvRuntime;
 pub use processor::{Limits, Processor, ProcessorConfig, ProcessorSnapshot};
 pub use registry::{OwnedFeed, OwnedProcessor, Runtime};

@@ -86,6 +86,7 @@ fn look_around(runtime: &Runtime) {
             });
         }
     }
+    runtime.0.managed.tick(now);
     for processor in runtime.processors() {
         let frames = processor.give_up_on_late_runs(now);
         if frames > 0 {

@@ -4,11 +4,18 @@ use std::sync::LazyLock;
 
 use glib::{prelude::*, subclass::prelude::*};
 use once_cell::sync::OnceCell;
+use parking_lot::Mutex;
 
-use super::{CAT, config, health::Subscription, registry::Runtime};
+use super::{
+    CAT, Error, ErrorCode, ManagedFeedConfig, config,
+    health::{Event, Severity, Subscription},
+    registry::Runtime,
+};
 
 glib::wrapper! {
-    /// Properties: the limits of [`RuntimeConfig`](super::RuntimeConfig), `feed-count`, `uptime`, `diagnostics`. Signal: `health (GstStructure)`.
+    /// Properties: the limits of [`RuntimeConfig`](super::RuntimeConfig), `feed-count`, `uptime`, `diagnostics`,
+    /// `last-error`. Signal: `health (GstStructure)`. Actions: `add-feed (GstStructure) -> guint64`, `remove-feed
+    /// (guint64) -> gboolean`, `pause-feed`, `resume-feed`.
     pub struct NvRuntime(ObjectSubclass<imp::NvRuntime>);
 }
 
@@ -35,6 +42,32 @@ impl NvRuntime {
         self.imp().inside.get().map(|inside| &inside.runtime)
     }
 
+    /// What an action came to; an error is kept in `last-error`, logged, and told as `feed-refused`: an action cannot
+    /// return one.
+    fn act<R: Default>(&self, action: &str, act: impl FnOnce(&Runtime) -> Result<R, Error>) -> R {
+        let Some(runtime) = self.runtime() else { return R::default() };
+        act(runtime).unwrap_or_else(|error| {
+            gst::error!(CAT, "{action}: {error}");
+            *self.imp().last_error.lock() = Some(error.details());
+            runtime.health().emit(|| {
+                Event::new("feed-refused", Severity::Error)
+                    .text("action", action)
+                    .text("code", error.code.as_str())
+                    .text("detail", error.message)
+            });
+            R::default()
+        })
+    }
+
+    fn add_feed(&self, feed: Option<&gst::StructureRef>) -> u64 {
+        self.act("add-feed", |runtime| {
+            let feed = feed.ok_or_else(|| {
+                Error::new(ErrorCode::InvalidConfig, "add-feed got no structure: give one with a field `uri`")
+            })?;
+            runtime.add_managed_feed(ManagedFeedConfig::from_structure(feed)?)
+        })
+    }
+
     fn has_health_handler(&self) -> bool {
         static HEALTH: LazyLock<Option<glib::subclass::SignalId>> =
             LazyLock::new(|| glib::subclass::SignalId::lookup("health", NvRuntime::static_type()));
@@ -53,6 +86,8 @@ mod imp {
     #[derive(Default)]
     pub struct NvRuntime {
         pub inside: OnceCell<Inside>,
+        /// Of the actions. A leaf.
+        pub last_error: Mutex<Option<gst::Structure>>,
     }
 
     #[glib::object_subclass]
@@ -81,6 +116,11 @@ mod imp {
                         .blurb("All figures of all feeds and processors")
                         .read_only()
                         .build(),
+                    glib::ParamSpecBoxed::builder::<gst::Structure>("last-error")
+                        .nick("Last error")
+                        .blurb("Why an action refused what it was asked last: nv-error with code and message")
+                        .read_only()
+                        .build(),
                 ]);
                 specs
             });
@@ -94,6 +134,13 @@ mod imp {
                         .param_types([gst::Structure::static_type()])
                         .run_last()
                         .build(),
+                    action("add-feed", gst::Structure::static_type(), u64::static_type(), |object, feed| {
+                        let feed = feed.get::<Option<gst::Structure>>().ok().flatten();
+                        object.add_feed(feed.as_deref()).to_value()
+                    }),
+                    feed_action("remove-feed", Runtime::remove_feed),
+                    feed_action("pause-feed", Runtime::pause_feed),
+                    feed_action("resume-feed", Runtime::resume_feed),
                 ]
             });
             &SIGNALS
@@ -113,8 +160,37 @@ mod imp {
                 "feed-count" => (runtime.feed_count() as u32).to_value(),
                 "uptime" => runtime.uptime().to_value(),
                 "diagnostics" => runtime.diagnostics().to_value(),
+                "last-error" => self.last_error.lock().to_value(),
                 name => config::get(&runtime.config(), name).unwrap_or_else(|| pspec.default_value().clone()),
             }
         }
+    }
+
+    /// An action with one argument.
+    fn action(
+        name: &'static str,
+        argument: glib::Type,
+        returned: glib::Type,
+        act: impl Fn(&super::NvRuntime, &glib::Value) -> glib::Value + Send + Sync + 'static,
+    ) -> glib::subclass::Signal {
+        glib::subclass::Signal::builder(name)
+            .param_types([argument])
+            .return_type_from(returned)
+            .run_last()
+            .action()
+            .class_handler(move |arguments| {
+                let [object, argument] = arguments else { return None };
+                let object = object.get::<super::NvRuntime>().ok()?;
+                Some(act(&object, argument))
+            })
+            .build()
+    }
+
+    /// An action on the feed of an id: whether it was done.
+    fn feed_action(name: &'static str, act: fn(&Runtime, u64) -> Result<(), Error>) -> glib::subclass::Signal {
+        action(name, u64::static_type(), bool::static_type(), move |object, id| {
+            let id = id.get().unwrap_or_default();
+            object.act(name, |runtime| act(runtime, id).map(|()| true)).to_value()
+        })
     }
 }

@@ -209,11 +209,11 @@ impl Processor {
     pub(super) fn attach(self: &Arc<Self>, feed: &Arc<Feed>) {
         {
             let mut state = self.state.lock();
-            state.former.attach(feed.id(), feed.clone(), feed.priority());
+            state.former.attach(feed.key(), feed.clone(), feed.priority());
             self.share_queue(&state);
         }
         if !feed.attach(self) {
-            self.detach(feed.id());
+            self.detach(feed.key());
         }
     }
 
@@ -303,7 +303,7 @@ impl Processor {
             return;
         };
         if started.more {
-            self.give_turn(feed.id());
+            self.give_turn(feed.key());
         }
         let taken = clock::now();
         let written = {

@@ -18,6 +18,7 @@ use super::{
     counters::DropCause,
     feed::{Feed, FeedConfig},
     health::{Event, Health, Severity},
+    managed::ManagedFeeds,
     monitor::Monitor,
     object::NvRuntime,
     pool::Pool,
@@ -35,6 +36,7 @@ pub(super) struct Inner {
     pub(super) health: Arc<Health>,
     registry: Mutex<Registry>,
     monitor: Monitor,
+    pub(super) managed: ManagedFeeds,
     /// The runtime as other languages see it, while anybody holds it.
     pub(super) object: Mutex<glib::WeakRef<NvRuntime>>,
 }
@@ -69,6 +71,7 @@ impl Runtime {
             pool,
             registry: Mutex::new(Registry { config, feeds: BTreeMap::new(), processors: HashMap::new() }),
             monitor: Monitor::new(inner.clone()),
+            managed: ManagedFeeds::default(),
             object: Mutex::new(glib::WeakRef::new()),
         });
         *current = Arc::downgrade(&inner);
@@ -128,6 +131,45 @@ impl Runtime {
 
     /// Takes one of the places for feeds, and binds the feed to its processor now or when there is one.
     pub fn add_feed(&self, config: FeedConfig) -> Result<OwnedFeed, Error> {
+        let (feed, processor) = self.take_place(|id| Feed::new(id, config, self.0.pool.clone()))?;
+        self.bind_or_wait(&feed, processor);
+        Ok(OwnedFeed { runtime: self.clone(), feed, keeps_place: false })
+    }
+
+    /// Takes a place for a feed that starts later, as often as need be: see [`Runtime::start_reserved_feed`]. The place
+    /// is kept until [`Runtime::give_place_back`].
+    pub(super) fn reserve_feed(&self, config: impl FnOnce(u64) -> FeedConfig) -> Result<Arc<Feed>, Error> {
+        self.take_place(|id| Feed::reserved(id, config(id), self.0.pool.clone())).map(|(feed, _)| feed)
+    }
+
+    /// Puts a new feed into a reserved place. The one that was there before has ended when this returns.
+    pub(super) fn start_reserved_feed(&self, last: &Feed, config: FeedConfig) -> Result<OwnedFeed, Error> {
+        last.end(DropCause::Flushed);
+        let (feed, processor) = {
+            let mut registry = self.0.registry.lock();
+            let Registry { feeds, processors, .. } = &mut *registry;
+            let place = feeds.get_mut(&last.id()).ok_or_else(|| Error::feed_not_found(last.id()))?;
+            let feed = Arc::new(Feed::following(last, config));
+            *place = feed.clone();
+            (feed.clone(), processors.get(feed.processor_id()).and_then(Slot::ready).cloned())
+        };
+        self.bind_or_wait(&feed, processor);
+        Ok(OwnedFeed { runtime: self.clone(), feed, keeps_place: true })
+    }
+
+    /// Ends whatever feed is in the place.
+    pub(super) fn give_place_back(&self, id: u64, cause: DropCause) {
+        let feed = self.0.registry.lock().feeds.remove(&id);
+        if let Some(feed) = feed {
+            feed.end(cause);
+        }
+    }
+
+    pub fn feed(&self, id: u64) -> Option<Arc<Feed>> {
+        self.0.registry.lock().feeds.get(&id).cloned()
+    }
+
+    fn take_place(&self, feed: impl FnOnce(u64) -> Feed) -> Result<(Arc<Feed>, Option<Arc<Processor>>), Error> {
         static IDS: AtomicU64 = AtomicU64::new(1);
         let (feed, processor) = {
             let mut registry = self.0.registry.lock();
@@ -142,24 +184,27 @@ impl Runtime {
                 });
             }
             let id = IDS.fetch_add(1, Ordering::Relaxed);
-            let feed = Arc::new(Feed::new(id, config, self.0.pool.clone()));
+            let feed = Arc::new(feed(id));
             registry.feeds.insert(id, feed.clone());
             let processor = registry.processors.get(feed.processor_id()).and_then(Slot::ready).cloned();
             (feed, processor)
         };
         self.0.monitor.start();
         self.0.health.emit(|| Event::new("feed-added", Severity::Info).of_feed(feed.id(), feed.name()));
+        Ok((feed, processor))
+    }
+
+    fn bind_or_wait(&self, feed: &Arc<Feed>, processor: Option<Arc<Processor>>) {
         match processor {
-            Some(processor) => self.bind(&feed, &processor),
+            Some(processor) => self.bind(feed, &processor),
             None => {
                 gst::info!(CAT, "feed {} waits for processor '{}'", feed.name(), feed.processor_id());
                 self.0.health.emit(|| Event::new("feed-pending", Severity::Info).of_feed(feed.id(), feed.name()));
             }
         }
-        Ok(OwnedFeed { runtime: self.clone(), feed })
     }
 
-    fn remove_feed(&self, feed: &Feed) {
+    fn end_feed(&self, feed: &Feed) {
         if self.0.registry.lock().feeds.remove(&feed.id()).is_some() {
             feed.end(DropCause::Flushed);
             self.0.health.emit(|| {
@@ -275,6 +320,8 @@ impl Slot {
 pub struct OwnedFeed {
     runtime: Runtime,
     feed: Arc<Feed>,
+    /// The place is a managed feed's, and not this one's to give back.
+    keeps_place: bool,
 }
 
 impl std::ops::Deref for OwnedFeed {
@@ -287,7 +334,11 @@ impl std::ops::Deref for OwnedFeed {
 
 impl Drop for OwnedFeed {
     fn drop(&mut self) {
-        self.runtime.remove_feed(&self.feed);
+        if self.keeps_place {
+            self.feed.end(DropCause::Flushed);
+        } else {
+            self.runtime.end_feed(&self.feed);
+        }
     }
 }
 

@@ -138,15 +138,32 @@ fn plain_rtsp_address(element: &gst::Element) -> Option<String> {
     })
 }
 
-fn is_plain_rtsp(address: &str) -> bool {
+pub(super) fn is_plain_rtsp(address: &str) -> bool {
     let address = address.trim_start_matches(|c: char| c.is_whitespace() || c.is_control());
     address
         .split_once("://")
         .is_some_and(|(scheme, _)| PLAIN_RTSP.iter().any(|plain| scheme.eq_ignore_ascii_case(plain)))
 }
 
+/// Text from GStreamer on one line, each address in it as [`redact`] gives it.
+pub(super) fn redact_text(text: &str) -> String {
+    let word = |word: &str| if word.contains("://") { redact(word) } else { word.to_owned() };
+    let mut redacted = String::new();
+    for text in text.split_whitespace() {
+        if redacted.len() > 2 * MAX_TEXT {
+            redacted.push_str(" ...");
+            break;
+        }
+        if !redacted.is_empty() {
+            redacted.push(' ');
+        }
+        redacted.push_str(&word(text));
+    }
+    redacted
+}
+
 /// The address with everything secret replaced by `***`, without control characters, and not too long.
-fn redact(uri: &str) -> String {
+pub(super) fn redact(uri: &str) -> String {
     let clean: String = uri.chars().filter(|c| !c.is_control()).collect();
     let clean = clean.trim();
     let (scheme, rest) = clean.split_once("://").unwrap_or(("", clean));

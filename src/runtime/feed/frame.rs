@@ -1,6 +1,6 @@
 //! Frames on their way through a feed, and who is told of them.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use super::{DropCause, Error, Time, Timing};
 use crate::inference::{ModelDescription, Output};
@@ -64,6 +64,29 @@ pub trait FeedListener: Send + Sync {
     fn failed(&self, error: Error);
     /// The processor that the feed is bound to changed, and with it the latency.
     fn latency_changed(&self);
+}
+
+/// Who listens to a place that has no feed yet: nobody.
+impl FeedListener for Infallible {
+    fn deliver(&self, _frame: Frame, _outcome: Outcome) {
+        match *self {}
+    }
+
+    fn wants_results(&self) -> bool {
+        match *self {}
+    }
+
+    fn dropped(&self, _frame: Frame, _cause: DropCause) {
+        match *self {}
+    }
+
+    fn failed(&self, _error: Error) {
+        match *self {}
+    }
+
+    fn latency_changed(&self) {
+        match *self {}
+    }
 }
 
 /// Why a frame was not taken.

@@ -12,7 +12,7 @@ use std::{
     ops::ControlFlow,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
     time::Duration,
@@ -48,6 +48,8 @@ pub struct FeedConfig {
 
 pub struct Feed {
     id: u64,
+    /// What a processor knows it by: a managed feed is another one there after each restart.
+    key: u64,
     name: String,
     processor_id: Arc<str>,
     passes_frames: bool,
@@ -88,8 +90,10 @@ pub struct FeedSnapshot {
 
 impl Feed {
     pub(super) fn new(id: u64, config: FeedConfig, pool: Arc<Pool>) -> Self {
+        static KEYS: AtomicU64 = AtomicU64::new(1);
         Self {
             id,
+            key: KEYS.fetch_add(1, Ordering::Relaxed),
             name: config.name,
             processor_id: config.processor_id.into(),
             passes_frames: config.passes_frames,
@@ -102,8 +106,34 @@ impl Feed {
         }
     }
 
+    /// A place whose feed is still to come, see [`Feed::following`].
+    pub(super) fn reserved(id: u64, config: FeedConfig, pool: Arc<Pool>) -> Self {
+        let mut feed = Self::new(id, config, pool);
+        *feed.ended.get_mut() = true;
+        feed.state.get_mut().flushing = true;
+        feed
+    }
+
+    /// The next life of a feed that has ended: the same place, and its figures go on.
+    pub(super) fn following(last: &Self, config: FeedConfig) -> Self {
+        let mut feed = Self::new(last.id, config, last.pool.clone());
+        feed.state.get_mut().follow(&last.state.lock());
+        feed
+    }
+
     pub fn id(&self) -> u64 {
         self.id
+    }
+
+    pub(super) fn key(&self) -> u64 {
+        self.key
+    }
+
+    /// A restart was decided on.
+    pub(super) fn count_restart(&self) -> u64 {
+        let mut state = self.state.lock();
+        state.counters.restarts += 1;
+        state.counters.restarts
     }
 
     pub fn name(&self) -> &str {
@@ -122,8 +152,8 @@ impl Feed {
             state.processor.clone()
         };
         if let Some(processor) = processor {
-            processor.set_priority(self.id, settings.priority);
-            processor.give_turn(self.id);
+            processor.set_priority(self.key, settings.priority);
+            processor.give_turn(self.key);
         }
     }
 
@@ -197,7 +227,7 @@ impl Feed {
             self.tell_dropped(frame, cause);
         }
         if let Some(processor) = processor {
-            processor.frame_arrived(self.id, arrival);
+            processor.frame_arrived(self.key, arrival);
         }
         Ok(())
     }
@@ -276,7 +306,7 @@ impl Feed {
     pub fn flush_stop(&self) {
         let mut state = self.state.lock();
         self.wait_for_handler(&mut state);
-        state.flushing = false;
+        state.flushing = self.ended.load(Ordering::Acquire);
     }
 
     fn wait_for_handler(&self, state: &mut MutexGuard<State>) {
@@ -332,7 +362,7 @@ impl Feed {
             state.lane.queued() > 0
         };
         if waiting {
-            processor.give_turn(self.id);
+            processor.give_turn(self.key);
         }
         self.tell_latency_changed();
         true
@@ -347,20 +377,20 @@ impl Feed {
                 state.processor = None;
             }
         }
-        processor.detach(self.id);
+        processor.detach(self.key);
     }
 
     fn detach(&self) {
         let processor = self.state.lock().processor.take();
         if let Some(processor) = processor {
-            processor.detach(self.id);
+            processor.detach(self.key);
         }
     }
 
     /// Since when the feed waits for a processor, and how long it wants to.
     pub(super) fn pending(&self) -> Option<(Time, Time)> {
         let state = self.state.lock();
-        (state.processor.is_none() && state.error.is_none())
+        (state.processor.is_none() && state.error.is_none() && !self.ended.load(Ordering::Acquire))
             .then_some((state.pending_since, state.settings.attach_timeout))
     }
 
@@ -406,7 +436,7 @@ impl Feed {
 
     fn take_turn(&self, processor: Option<Arc<Processor>>) {
         if let Some(processor) = processor {
-            processor.give_turn(self.id);
+            processor.give_turn(self.key);
         }
     }
 

@@ -54,6 +54,13 @@ impl State {
         }
     }
 
+    /// Goes on where the feed's last life ended.
+    pub fn follow(&mut self, last: &Self) {
+        self.counters = last.counters.clone();
+        self.last_frame = last.last_frame;
+        self.stalled = last.stalled;
+    }
+
     pub fn leaky(&self) -> Leaky {
         match self.settings.leaky {
             Leaky::Auto if self.live => Leaky::Downstream,

@@ -1,0 +1,415 @@
+//! The life of one managed feed: runs of its pipeline, one after the other, until it ends for good.
+//!
+//! Everything that may block, such as a change of state, is done by one job of the pool at a time, in the order in which
+//! it was asked for. So a feed whose source hangs holds one thread of the pool and nobody else. Whoever removes such a
+//! feed waits for a while, then gives its place back and leaves the job behind.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
+
+use gst::prelude::*;
+use parking_lot::{Condvar, Mutex};
+
+use super::{
+    backoff::Backoff,
+    config::ManagedFeedConfig,
+    pipeline::{self, End, Failure},
+    ticket::FeedTicket,
+};
+use crate::runtime::{
+    CAT, DropCause, Error, ErrorCode, Event, Feed, FeedConfig, OwnedFeed, Runtime, Severity,
+    clock::{self, Time},
+};
+
+pub struct Supervisor {
+    runtime: Runtime,
+    id: u64,
+    name: String,
+    config: ManagedFeedConfig,
+    /// A leaf.
+    state: Mutex<State>,
+    /// The feed has ended, its place is given back.
+    over: Condvar,
+}
+
+/// Why a feed ends for good.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reason {
+    Eos,
+    Requested,
+    Shutdown,
+    Error(String),
+    RestartLimit(String),
+}
+
+/// What the job has to do.
+enum Task {
+    Start,
+    Ended { run: u64, end: End },
+    Set(gst::State, mpsc::Sender<()>),
+    Stop,
+}
+
+struct State {
+    tasks: VecDeque<Task>,
+    /// `None` while a job of the pool has it.
+    work: Option<Work>,
+    /// PLAYING or PAUSED, as was asked for last.
+    wanted: gst::State,
+    /// The run that may take the feed's place.
+    run: u64,
+    feed: Arc<Feed>,
+    restart_at: Option<Time>,
+    /// The feed was told to stop, or ended by itself: nothing more can be asked of it.
+    ending: Option<Reason>,
+    place: Place,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Held,
+    /// Somebody is about to give it back.
+    Leaving,
+    GivenBack,
+}
+
+/// What only the job touches.
+struct Work {
+    run: Option<Run>,
+    runs: u64,
+    target: gst::State,
+    backoff: Backoff,
+    /// The feed has ended for good.
+    over: bool,
+}
+
+struct Run {
+    pipeline: gst::Pipeline,
+    started: Time,
+    /// Frames of the feed when this run began.
+    frames: u64,
+    /// And when its last turn of a loop did.
+    frames_of_turn: u64,
+}
+
+impl Supervisor {
+    pub fn new(runtime: Runtime, feed: Arc<Feed>, config: ManagedFeedConfig) -> Arc<Self> {
+        Arc::new(Self {
+            runtime,
+            id: feed.id(),
+            name: feed.name().to_owned(),
+            config,
+            state: Mutex::new(State {
+                tasks: VecDeque::new(),
+                work: Some(Work {
+                    run: None,
+                    runs: 0,
+                    target: gst::State::Playing,
+                    backoff: Backoff::default(),
+                    over: false,
+                }),
+                wanted: gst::State::Playing,
+                run: 0,
+                feed,
+                restart_at: None,
+                ending: None,
+                place: Place::Held,
+            }),
+            over: Condvar::new(),
+        })
+    }
+
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub fn start(self: &Arc<Self>) {
+        self.ask(|state| state.tasks.push_back(Task::Start));
+    }
+
+    /// Starts the next run if it is time for it.
+    pub fn tick(self: &Arc<Self>, now: Time) {
+        if self.state.lock().restart_at.is_some_and(|at| at <= now) {
+            self.ask(|state| {
+                if state.restart_at.take().is_some() {
+                    state.tasks.push_back(Task::Start);
+                }
+            });
+        }
+    }
+
+    /// PLAYING or PAUSED. Returns when the pipeline has it, or after `patience`: a source that hangs gets it later.
+    pub fn set(self: &Arc<Self>, wanted: gst::State, patience: Duration) -> Result<(), Error> {
+        let (done, is_done) = mpsc::channel();
+        self.ask(|state| {
+            if state.ending.is_some() {
+                return Err(Error::feed_not_found(self.id));
+            }
+            if state.wanted == wanted {
+                let (code, message) = match wanted {
+                    gst::State::Paused => (ErrorCode::AlreadyPaused, "is paused already: resume it with resume-feed"),
+                    _ => (ErrorCode::NotPaused, "is not paused: pause it with pause-feed first"),
+                };
+                return Err(Error::new(code, format!("feed {} ({}) {message}", self.id, self.name)));
+            }
+            state.wanted = wanted;
+            state.tasks.push_back(Task::Set(wanted, done));
+            Ok(())
+        })?;
+        // Where the feed ends meanwhile, nobody answers.
+        _ = is_done.recv_timeout(patience);
+        Ok(())
+    }
+
+    /// Tells the feed to end. False where it was told already, or ended by itself.
+    pub fn stop(self: &Arc<Self>, reason: Reason) -> bool {
+        self.ask(|state| {
+            let first = state.ending.is_none();
+            if first {
+                state.ending = Some(reason);
+                state.restart_at = None;
+                state.tasks.push_front(Task::Stop);
+            }
+            first
+        })
+    }
+
+    /// Waits for the end of a feed that was told to stop. One that has not ended by then is left behind: its place is
+    /// given back all the same. False in that case.
+    pub fn join(&self, until: Instant) -> bool {
+        {
+            let mut state = self.state.lock();
+            while state.place != Place::GivenBack && !self.over.wait_until(&mut state, until).timed_out() {}
+        }
+        if !self.give_place_back() {
+            return true;
+        }
+        gst::warning!(CAT, "feed {} does not end in time; left behind", self.name);
+        self.emit(|| Event::new("thread-detached", Severity::Error).text("label", self.label()));
+        false
+    }
+
+    /// An `nvfeed` of the given run takes the feed's place.
+    pub fn open(&self, run: u64, config: FeedConfig) -> Result<OwnedFeed, Error> {
+        let last = {
+            let state = self.state.lock();
+            if state.run != run || state.ending.is_some() {
+                return Err(Error::feed_not_found(self.id));
+            }
+            state.feed.clone()
+        };
+        let feed = self.runtime.start_reserved_feed(&last, config)?;
+        self.state.lock().feed = feed.clone();
+        Ok(feed)
+    }
+
+    /// Changes the state, and sees to it that a job does what there is to do then.
+    fn ask<R>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> R) -> R {
+        let (answer, work) = {
+            let mut state = self.state.lock();
+            let answer = change(&mut state);
+            let work = if state.tasks.is_empty() { None } else { state.work.take() };
+            (answer, work)
+        };
+        if let Some(work) = work {
+            let supervisor = self.clone();
+            self.runtime.0.pool.run(move || supervisor.work_off(work));
+        }
+        answer
+    }
+
+    fn work_off(self: Arc<Self>, mut work: Work) {
+        loop {
+            let task = {
+                let mut state = self.state.lock();
+                match state.tasks.pop_front() {
+                    Some(task) => task,
+                    None => {
+                        state.work = Some(work);
+                        return;
+                    }
+                }
+            };
+            if !work.over {
+                self.do_task(&mut work, task);
+            }
+        }
+    }
+
+    fn do_task(self: &Arc<Self>, work: &mut Work, task: Task) {
+        match task {
+            Task::Start => self.start_run(work),
+            Task::Ended { run, end } if run == work.runs && work.run.is_some() => self.run_ended(work, end),
+            Task::Ended { .. } => {}
+            Task::Set(target, done) => {
+                self.set_target(work, target);
+                _ = done.send(());
+            }
+            Task::Stop => {
+                let reason = self.state.lock().ending.clone();
+                self.end(work, reason.unwrap_or(Reason::Requested));
+            }
+        }
+    }
+
+    fn start_run(self: &Arc<Self>, work: &mut Work) {
+        work.runs += 1;
+        let run = work.runs;
+        self.state.lock().run = run;
+        let frames = self.feed().snapshot().counters.received;
+        let supervisor = Arc::downgrade(self);
+        let ended = move |end| {
+            if let Some(supervisor) = supervisor.upgrade() {
+                supervisor.ask(|state| state.tasks.push_back(Task::Ended { run, end }));
+            }
+        };
+        let pipeline = match pipeline::build(&self.config, &self.name, &FeedTicket::new(self, run), ended.clone()) {
+            Ok(pipeline) => pipeline,
+            Err(error) => return self.failed(work, error.into()),
+        };
+        work.run = Some(Run { pipeline: pipeline.clone(), started: clock::now(), frames, frames_of_turn: frames });
+        gst::info!(CAT, "feed {}: run {run} of {}", self.name, self.config.source.redacted());
+        if pipeline.set_state(work.target).is_err() {
+            // Mostly the pipeline has said why, before this.
+            ended(End::Failed(Failure { detail: "the pipeline does not start".into(), lasting: false }));
+        }
+    }
+
+    fn set_target(&self, work: &mut Work, target: gst::State) {
+        work.target = target;
+        if let Some(run) = &work.run
+            && run.pipeline.set_state(target).is_err()
+        {
+            gst::warning!(CAT, "feed {} does not go to {target:?}", self.name);
+        }
+        let event = if target == gst::State::Paused { "feed-paused" } else { "feed-resumed" };
+        self.emit(|| Event::new(event, Severity::Info));
+    }
+
+    fn run_ended(self: &Arc<Self>, work: &mut Work, end: End) {
+        match end {
+            End::Failed(failure) => self.failed(work, failure),
+            End::Eos if self.config.source.reconnects() => {
+                self.failed(work, Failure { detail: "the source has ended the stream".into(), lasting: false });
+            }
+            End::Eos if self.config.looping => self.rewind(work),
+            End::Eos => self.end(work, Reason::Eos),
+        }
+    }
+
+    /// From the beginning again.
+    fn rewind(self: &Arc<Self>, work: &mut Work) {
+        let Some(run) = &mut work.run else { return };
+        let frames = self.feed().snapshot().counters.received;
+        if frames == run.frames_of_turn {
+            let detail = "`loop` is set, and the stream ended without a frame".into();
+            return self.end(work, Reason::Error(detail));
+        }
+        run.frames_of_turn = frames;
+        if run.pipeline.seek_simple(gst::SeekFlags::FLUSH, gst::ClockTime::ZERO).is_err() {
+            self.tear_down(work);
+            self.start_run(work);
+        }
+    }
+
+    fn failed(&self, work: &mut Work, failure: Failure) {
+        gst::warning!(CAT, "feed {}: {}", self.name, failure.detail);
+        let healthy = match &work.run {
+            Some(run) if self.feed().snapshot().counters.received > run.frames => {
+                clock::now().saturating_sub(run.started)
+            }
+            _ => 0,
+        };
+        self.tear_down(work);
+        if failure.lasting {
+            return self.end(work, Reason::Error(failure.detail));
+        }
+        let Some(delay) = work.backoff.next(&self.config.restarts, healthy, glib::random_double()) else {
+            return self.end(work, Reason::RestartLimit(failure.detail));
+        };
+        let count = self.feed().count_restart();
+        self.emit(|| {
+            Event::new("feed-restarting", Severity::Warning)
+                .count("restart-count", count)
+                .duration("delay", delay)
+                .text("detail", failure.detail)
+        });
+        let mut state = self.state.lock();
+        if state.ending.is_none() {
+            state.restart_at = Some(clock::now().saturating_add(delay));
+        }
+    }
+
+    fn tear_down(&self, work: &mut Work) {
+        let Some(run) = work.run.take() else { return };
+        if run.pipeline.set_state(gst::State::Null).is_err() {
+            gst::warning!(CAT, "feed {}: its pipeline does not stop cleanly", self.name);
+        }
+    }
+
+    /// The feed ends for good.
+    fn end(&self, work: &mut Work, reason: Reason) {
+        if self.state.lock().ending.get_or_insert(reason) == &Reason::Shutdown {
+            // What is inside counts as dropped by the shutdown, not by the pipeline that stops.
+            self.feed().end(DropCause::Shutdown);
+        }
+        self.tear_down(work);
+        work.over = true;
+        if !self.give_place_back() {
+            gst::info!(CAT, "feed {} has ended after all", self.name);
+            self.emit(|| Event::new("thread-reaped", Severity::Info).text("label", self.label()));
+        }
+    }
+
+    /// True for the one who does it.
+    fn give_place_back(&self) -> bool {
+        let reason = {
+            let mut state = self.state.lock();
+            if state.place != Place::Held {
+                return false;
+            }
+            state.place = Place::Leaving;
+            state.ending.get_or_insert(Reason::Requested).clone()
+        };
+        self.runtime.0.managed.forget(self.id);
+        let cause = if reason == Reason::Shutdown { DropCause::Shutdown } else { DropCause::Flushed };
+        self.runtime.give_place_back(self.id, cause);
+        self.emit(|| reason.to_event());
+        self.state.lock().place = Place::GivenBack;
+        self.over.notify_all();
+        true
+    }
+
+    /// As it is at the moment; its figures are those of all runs.
+    fn feed(&self) -> Arc<Feed> {
+        self.state.lock().feed.clone()
+    }
+
+    fn label(&self) -> String {
+        format!("feed {}", self.name)
+    }
+
+    fn emit(&self, event: impl FnOnce() -> Event) {
+        self.runtime.health().emit(|| event().of_feed(self.id, &self.name));
+    }
+}
+
+impl Reason {
+    fn to_event(&self) -> Event {
+        let (severity, reason, detail) = match self {
+            Self::Eos => (Severity::Info, "eos", None),
+            Self::Requested => (Severity::Info, "requested", None),
+            Self::Shutdown => (Severity::Info, "shutdown", None),
+            Self::Error(detail) => (Severity::Error, "error", Some(detail)),
+            Self::RestartLimit(detail) => (Severity::Error, "restart-limit", Some(detail)),
+        };
+        let event = Event::new("feed-stopped", severity).text("reason", reason);
+        match detail {
+            Some(detail) => event.text("detail", detail),
+            None => event,
+        }
+    }
+}
