@@ -66,6 +66,13 @@ impl Error {
         Self { code, message: message.into(), max: None }
     }
 
+    pub(super) fn shutdown_in_progress() -> Self {
+        Self::new(
+            ErrorCode::ShutdownInProgress,
+            "the runtime was shut down: set every nvbatch, nvfeed and nvhealth of this process to NULL, then start again",
+        )
+    }
+
     /// The `nv-error` structure that goes into an element error's details.
     pub fn details(&self) -> gst::Structure {
         let mut details =

@@ -16,8 +16,10 @@ mod health;
 mod histogram;
 mod instance;
 mod lane;
+mod lifetime;
 mod monitor;
 mod object;
+mod owners;
 mod panics;
 mod pool;
 mod processor;
@@ -25,8 +27,10 @@ pub mod properties;
 mod registry;
 mod result;
 mod settings;
+mod shutdown;
 mod source;
 mod startup;
+mod threads;
 
 use once_cell::sync::Lazy;
 
@@ -39,12 +43,15 @@ pub use feed::{
     Rejected,
 };
 pub use health::{Event, Field, Health, HealthEvent, Severity, Subscription};
+pub use lifetime::ElementRuntime;
 pub use object::NvRuntime;
+pub use owners::{OwnedFeed, OwnedProcessor};
 pub use processor::{Limits, Processor, ProcessorConfig, ProcessorSnapshot};
-pub use registry::{OwnedFeed, OwnedProcessor, Runtime};
+pub use registry::{Runtime, StopReason};
 pub use result::FrameResult;
 pub use settings::{FeedSettings, Leaky, RtspSecurity};
 pub use source::SourceCheck;
+pub use threads::Detached;
 
 static CAT: Lazy<gst::DebugCategory> =
     Lazy::new(|| gst::DebugCategory::new("nextvision", gst::DebugColorFlags::empty(), Some("NextVision runtime")));

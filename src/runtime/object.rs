@@ -9,6 +9,7 @@ use super::{CAT, config, health::Subscription, registry::Runtime};
 
 glib::wrapper! {
     /// Properties: the limits of [`RuntimeConfig`](super::RuntimeConfig), `feed-count`, `uptime`, `diagnostics`. Signal: `health (GstStructure)`.
+    /// Action: `shutdown () -> gboolean`, see [`Runtime::shutdown`].
     pub struct NvRuntime(ObjectSubclass<imp::NvRuntime>);
 }
 
@@ -93,6 +94,15 @@ mod imp {
                     glib::subclass::Signal::builder("health")
                         .param_types([gst::Structure::static_type()])
                         .run_last()
+                        .build(),
+                    glib::subclass::Signal::builder("shutdown")
+                        .return_type::<bool>()
+                        .run_last()
+                        .action()
+                        .class_handler(|values| {
+                            let object = values.first()?.get::<super::NvRuntime>().ok()?;
+                            Some(object.runtime()?.shutdown().to_value())
+                        })
                         .build(),
                 ]
             });

@@ -3,9 +3,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, Ordering},
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use glib::object::ObjectExt;
@@ -20,9 +21,12 @@ use super::{
     health::{Event, Health, Severity},
     monitor::Monitor,
     object::NvRuntime,
+    owners::{OwnedFeed, OwnedProcessor},
     pool::Pool,
     processor::{Processor, ProcessorConfig},
-    startup,
+    shutdown::Shutdown,
+    startup::Startup,
+    threads::Detached,
 };
 
 /// A handle of the one runtime of the process; it lives as long as somebody holds one.
@@ -33,48 +37,67 @@ pub(super) struct Inner {
     started: Time,
     pub(super) pool: Arc<Pool>,
     pub(super) health: Arc<Health>,
-    registry: Mutex<Registry>,
-    monitor: Monitor,
+    pub(super) registry: Mutex<Registry>,
+    pub(super) monitor: Monitor,
+    pub(super) shutdown: Shutdown,
+    /// Elements in READY or above.
+    pub(super) elements: AtomicUsize,
     /// The runtime as other languages see it, while anybody holds it.
     pub(super) object: Mutex<glib::WeakRef<NvRuntime>>,
 }
 
-struct Registry {
+pub(super) struct Registry {
     config: RuntimeConfig,
     feeds: BTreeMap<u64, Arc<Feed>>,
     processors: HashMap<String, Slot>,
+    /// Nothing is taken any more.
+    closed: bool,
 }
 
 /// Who has a processor id.
-enum Slot {
-    /// Its model is being loaded, or it is being stopped.
-    Busy,
+#[derive(Clone)]
+pub(super) enum Slot {
+    /// Its model is being loaded.
+    Starting(Arc<Startup>),
     Ready(Arc<Processor>),
+    /// Its owner is stopping it.
+    Stopping(Arc<Processor>),
 }
 
-static CURRENT: Mutex<Weak<Inner>> = Mutex::new(Weak::new());
+/// Why a feed does not take part any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StopReason {
+    Eos,
+    Requested,
+    Shutdown,
+    /// With what went wrong.
+    Error(String),
+}
 
-impl Runtime {
-    /// The runtime of this process.
-    pub fn get() -> Self {
-        let mut current = CURRENT.lock();
-        if let Some(inner) = current.upgrade() {
-            return Self(inner);
-        }
+impl Inner {
+    /// How long its thread is waited for at the end; it never blocks.
+    pub(super) const MONITOR_PATIENCE: Duration = Duration::from_secs(1);
+
+    pub(super) fn new() -> Arc<Self> {
         let pool = Arc::new(Pool::new());
         let config = RuntimeConfig::from_environment();
-        let inner = Arc::new_cyclic(|inner| Inner {
+        let health = Health::new(pool.clone(), config.health_capacity as usize);
+        pool.detached().report_to(&health);
+        let registry = Registry { config, feeds: BTreeMap::new(), processors: HashMap::new(), closed: false };
+        Arc::new_cyclic(|inner| Self {
             started: clock::now(),
-            health: Health::new(pool.clone(), config.health_capacity as usize),
+            health,
+            monitor: Monitor::new(inner.clone(), pool.detached().clone()),
             pool,
-            registry: Mutex::new(Registry { config, feeds: BTreeMap::new(), processors: HashMap::new() }),
-            monitor: Monitor::new(inner.clone()),
+            registry: Mutex::new(registry),
+            shutdown: Shutdown::default(),
+            elements: AtomicUsize::new(0),
             object: Mutex::new(glib::WeakRef::new()),
-        });
-        *current = Arc::downgrade(&inner);
-        Self(inner)
+        })
     }
+}
 
+impl Runtime {
     /// Nanoseconds since it was made.
     pub fn uptime(&self) -> Time {
         clock::now() - self.0.started
@@ -92,6 +115,11 @@ impl Runtime {
 
     pub fn health(&self) -> &Arc<Health> {
         &self.0.health
+    }
+
+    /// Threads of ours that did not end in time; the count only grows.
+    pub fn detached(&self) -> &Detached {
+        self.0.pool.detached()
     }
 
     pub fn feed_count(&self) -> usize {
@@ -131,48 +159,86 @@ impl Runtime {
         static IDS: AtomicU64 = AtomicU64::new(1);
         let (feed, processor) = {
             let mut registry = self.0.registry.lock();
-            let max = registry.config.max_feeds;
-            if registry.feeds.len() >= max as usize {
-                return Err(Error {
-                    code: ErrorCode::FeedLimitExceeded,
-                    message: format!(
-                        "all {max} places for feeds are taken: stop a feed, or raise `max-feeds` of `nvhealth` (or NV_MAX_FEEDS)"
-                    ),
-                    max: Some(max),
-                });
-            }
+            registry.check_place()?;
             let id = IDS.fetch_add(1, Ordering::Relaxed);
             let feed = Arc::new(Feed::new(id, config, self.0.pool.clone()));
-            registry.feeds.insert(id, feed.clone());
-            let processor = registry.processors.get(feed.processor_id()).and_then(Slot::ready).cloned();
-            (feed, processor)
+            (feed.clone(), registry.admit(&feed))
         };
+        self.welcome(&feed, processor);
+        Ok(OwnedFeed { runtime: self.clone(), feed })
+    }
+
+    /// The feed's stream has ended: its place is free for another, its figures stay. See [`Runtime::rejoin`].
+    pub fn retire(&self, feed: &Arc<Feed>, reason: StopReason) {
+        if self.0.registry.lock().feeds.remove(&feed.id()).is_some() {
+            feed.detach();
+            self.tell_stopped(feed, reason);
+        }
+    }
+
+    /// The stream of a feed that was retired goes on: it takes a place again. Nothing happens where it has one.
+    pub fn rejoin(&self, feed: &Arc<Feed>) -> Result<(), Error> {
+        let processor = {
+            let mut registry = self.0.registry.lock();
+            if registry.feeds.contains_key(&feed.id()) || feed.is_closed() {
+                return Ok(());
+            }
+            registry.check_place()?;
+            feed.wait_again();
+            registry.admit(feed)
+        };
+        self.welcome(feed, processor);
+        Ok(())
+    }
+
+    /// Binds a feed that has just got a place.
+    fn welcome(&self, feed: &Arc<Feed>, processor: Option<Arc<Processor>>) {
         self.0.monitor.start();
         self.0.health.emit(|| Event::new("feed-added", Severity::Info).of_feed(feed.id(), feed.name()));
         match processor {
-            Some(processor) => self.bind(&feed, &processor),
+            Some(processor) => self.bind(feed, &processor),
             None => {
                 gst::info!(CAT, "feed {} waits for processor '{}'", feed.name(), feed.processor_id());
                 self.0.health.emit(|| Event::new("feed-pending", Severity::Info).of_feed(feed.id(), feed.name()));
             }
         }
-        Ok(OwnedFeed { runtime: self.clone(), feed })
     }
 
-    fn remove_feed(&self, feed: &Feed) {
-        if self.0.registry.lock().feeds.remove(&feed.id()).is_some() {
-            feed.end(DropCause::Flushed);
-            self.0.health.emit(|| {
-                Event::new("feed-stopped", Severity::Info).of_feed(feed.id(), feed.name()).text("reason", "requested")
-            });
+    pub(super) fn remove_feed(&self, feed: &Arc<Feed>) {
+        let had_place = {
+            let mut registry = self.0.registry.lock();
+            // Under the lock, so that it does not take a place again.
+            feed.close();
+            registry.feeds.remove(&feed.id()).is_some()
+        };
+        feed.end();
+        if had_place {
+            self.tell_stopped(feed, StopReason::Requested);
         }
+    }
+
+    fn tell_stopped(&self, feed: &Feed, reason: StopReason) {
+        self.0.health.emit(|| {
+            let (severity, reason, detail) = match reason {
+                StopReason::Eos => (Severity::Info, "eos", None),
+                StopReason::Requested => (Severity::Info, "requested", None),
+                StopReason::Shutdown => (Severity::Info, "shutdown", None),
+                StopReason::Error(detail) => (Severity::Error, "error", Some(detail)),
+            };
+            let event = Event::new("feed-stopped", severity).of_feed(feed.id(), feed.name()).text("reason", reason);
+            detail.into_iter().fold(event, |event, detail| event.text("detail", detail))
+        });
     }
 
     /// Loads a model and starts its instances; may take long, and nothing else waits meanwhile.
     pub fn add_processor(&self, config: ProcessorConfig) -> Result<OwnedProcessor, Error> {
         let id = config.id.clone();
+        let startup = Startup::new(&config);
         {
             let mut registry = self.0.registry.lock();
+            if registry.closed {
+                return Err(Error::shutdown_in_progress());
+            }
             if registry.processors.contains_key(&id) {
                 return Err(Error::new(
                     ErrorCode::DuplicateProcessorId,
@@ -181,21 +247,16 @@ impl Runtime {
                     ),
                 ));
             }
-            registry.processors.insert(id.clone(), Slot::Busy);
+            registry.processors.insert(id.clone(), Slot::Starting(startup.clone()));
         }
         let begun = clock::now();
-        let processor = match startup::start(config, &self.0.health) {
-            Ok(processor) => processor,
-            Err(error) => {
-                self.0.registry.lock().processors.remove(&id);
-                return Err(error);
-            }
-        };
-        let waiting: Vec<_> = {
-            let mut registry = self.0.registry.lock();
-            registry.processors.insert(id.clone(), Slot::Ready(processor.clone()));
-            registry.feeds.values().filter(|feed| feed.processor_id() == id).cloned().collect()
-        };
+        let started = startup.run(config, &self.0.health, self.0.pool.detached());
+        let registered = started.and_then(|processor| self.register(processor));
+        if registered.is_err() {
+            self.0.registry.lock().processors.remove(&id);
+        }
+        startup.over();
+        let (processor, waiting) = registered?;
         self.0.health.emit(|| {
             Event::new("processor-ready", Severity::Info)
                 .of_processor(processor.id())
@@ -209,12 +270,32 @@ impl Runtime {
         Ok(OwnedProcessor { runtime: self.clone(), processor })
     }
 
-    fn remove_processor(&self, processor: &Arc<Processor>) {
-        let id = &**processor.id();
-        let bound: Vec<_> = {
+    /// Makes a processor known; returns the feeds that wait for it. One that comes too late is undone.
+    fn register(&self, processor: Arc<Processor>) -> Result<(Arc<Processor>, Vec<Arc<Feed>>), Error> {
+        {
             let mut registry = self.0.registry.lock();
-            registry.processors.insert(id.to_owned(), Slot::Busy);
-            registry.feeds.values().filter(|feed| feed.processor_id() == id).cloned().collect()
+            if !registry.closed {
+                let id = &**processor.id();
+                registry.processors.insert(id.to_owned(), Slot::Ready(processor.clone()));
+                let waiting = registry.feeds_of(id);
+                return Ok((processor, waiting));
+            }
+        }
+        processor.stop();
+        processor.join(Instant::now() + processor.batch_join_timeout(), DropCause::Shutdown);
+        Err(Error::shutdown_in_progress())
+    }
+
+    pub(super) fn remove_processor(&self, processor: &Arc<Processor>) {
+        let id = &**processor.id();
+        let bound = {
+            let mut registry = self.0.registry.lock();
+            match registry.processors.get_mut(id) {
+                Some(slot) => *slot = Slot::Stopping(processor.clone()),
+                // It went with the runtime's shutdown.
+                None => return,
+            }
+            registry.feeds_of(id)
         };
         for feed in &bound {
             feed.detach_from(processor);
@@ -224,15 +305,22 @@ impl Runtime {
                     .of_processor(processor.id())
             });
         }
-        let left = processor.stop();
-        if left > 0 {
-            gst::warning!(CAT, "processor '{id}': {left} instances do not return from the model; left behind");
-            self.0.health.emit(|| {
-                Event::new("thread-detached", Severity::Error).of_processor(processor.id()).text("label", "instance")
-            });
+        processor.stop();
+        processor.join(Instant::now() + processor.batch_join_timeout(), DropCause::TimedOut);
+        self.forget_processor(processor.id());
+    }
+
+    pub(super) fn forget_processor(&self, id: &Arc<str>) {
+        if self.0.registry.lock().processors.remove(&**id).is_some() {
+            self.0.health.emit(|| Event::new("processor-removed", Severity::Info).of_processor(id));
         }
-        self.0.registry.lock().processors.remove(id);
-        self.0.health.emit(|| Event::new("processor-removed", Severity::Info).of_processor(processor.id()));
+    }
+
+    /// Takes nothing any more from now on; returns all that is there.
+    pub(super) fn close_registry(&self) -> (Vec<Arc<Feed>>, Vec<Slot>) {
+        let mut registry = self.0.registry.lock();
+        registry.closed = true;
+        (registry.feeds.values().cloned().collect(), registry.processors.values().cloned().collect())
     }
 
     fn bind(&self, feed: &Arc<Feed>, processor: &Arc<Processor>) {
@@ -256,9 +344,33 @@ impl std::fmt::Debug for Inner {
     }
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.monitor.stop();
+impl Registry {
+    /// Whether there is room for one more feed.
+    fn check_place(&self) -> Result<(), Error> {
+        let max = self.config.max_feeds;
+        if self.closed {
+            return Err(Error::shutdown_in_progress());
+        }
+        if self.feeds.len() < max as usize {
+            return Ok(());
+        }
+        Err(Error {
+            code: ErrorCode::FeedLimitExceeded,
+            message: format!(
+                "all {max} places for feeds are taken: stop a feed, or raise `max-feeds` of `nvhealth` (or NV_MAX_FEEDS)"
+            ),
+            max: Some(max),
+        })
+    }
+
+    /// Gives the feed its place; returns its processor where that is there.
+    fn admit(&mut self, feed: &Arc<Feed>) -> Option<Arc<Processor>> {
+        self.feeds.insert(feed.id(), feed.clone());
+        self.processors.get(feed.processor_id()).and_then(Slot::ready).cloned()
+    }
+
+    fn feeds_of(&self, processor: &str) -> Vec<Arc<Feed>> {
+        self.feeds.values().filter(|feed| feed.processor_id() == processor).cloned().collect()
     }
 }
 
@@ -266,47 +378,7 @@ impl Slot {
     fn ready(&self) -> Option<&Arc<Processor>> {
         match self {
             Self::Ready(processor) => Some(processor),
-            Self::Busy => None,
+            Self::Starting(_) | Self::Stopping(_) => None,
         }
-    }
-}
-
-/// A feed in the hands of its owner: ended, and its place given back, when dropped.
-pub struct OwnedFeed {
-    runtime: Runtime,
-    feed: Arc<Feed>,
-}
-
-impl std::ops::Deref for OwnedFeed {
-    type Target = Arc<Feed>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.feed
-    }
-}
-
-impl Drop for OwnedFeed {
-    fn drop(&mut self) {
-        self.runtime.remove_feed(&self.feed);
-    }
-}
-
-/// A processor in the hands of its owner: stopped and forgotten when dropped.
-pub struct OwnedProcessor {
-    runtime: Runtime,
-    processor: Arc<Processor>,
-}
-
-impl std::ops::Deref for OwnedProcessor {
-    type Target = Arc<Processor>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.processor
-    }
-}
-
-impl Drop for OwnedProcessor {
-    fn drop(&mut self) {
-        self.runtime.remove_processor(&self.processor);
     }
 }
