@@ -8,7 +8,7 @@ use super::{
     processor_properties::{self, ProcessorSettings},
     stream::Stream,
 };
-use crate::runtime::{Error, FeedSettings, OwnedProcessor, Processor, Runtime, properties};
+use crate::runtime::{ElementRuntime, Error, FeedSettings, OwnedProcessor, Processor, Runtime, properties};
 
 pub static CAT: Lazy<gst::DebugCategory> =
     Lazy::new(|| gst::DebugCategory::new("nvbatch", gst::DebugColorFlags::empty(), Some("NextVision inference")));
@@ -19,7 +19,7 @@ pub struct NvBatch {
     src_pad: gst::Pad,
     settings: Mutex<Settings>,
     /// From READY on.
-    runtime: Mutex<Option<Runtime>>,
+    runtime: Mutex<Option<ElementRuntime>>,
     owned: Mutex<Option<OwnedProcessor>>,
     stream: Mutex<StreamState>,
 }
@@ -50,6 +50,11 @@ impl StreamState {
 }
 
 impl NvBatch {
+    fn runtime(&self) -> Runtime {
+        let held = self.runtime.lock().as_deref().cloned();
+        held.unwrap_or_else(Runtime::get)
+    }
+
     fn stream(&self) -> Option<Arc<Stream>> {
         self.stream.lock().open().cloned()
     }
@@ -79,7 +84,7 @@ impl NvBatch {
     }
 
     fn open_stream(&self) -> Result<Arc<Stream>, Error> {
-        let runtime = self.runtime.lock().clone().unwrap_or_else(Runtime::get);
+        let runtime = self.runtime();
         let owned_id = self.owned.lock().as_ref().map(|owned| owned.id().to_string());
         let feed = {
             let settings = self.settings.lock();
@@ -107,8 +112,9 @@ impl NvBatch {
             settings.processor.check_id()?;
             settings.processor.model.as_deref().map(|model| settings.processor.config(model))
         };
-        let runtime = Runtime::get();
-        *self.runtime.lock() = Some(runtime.clone());
+        let held = Runtime::for_element();
+        let runtime = held.clone();
+        *self.runtime.lock() = Some(held);
         let Some(config) = config else { return Ok(()) };
         let model = config.model.model.display().to_string();
         gst::info!(CAT, imp = self, "loading {model} as processor '{}'", config.id);
@@ -139,7 +145,7 @@ impl NvBatch {
     fn processor(&self) -> Option<Arc<Processor>> {
         let owned = self.owned.lock().as_ref().map(|owned| Arc::clone(owned));
         owned.or_else(|| {
-            let runtime = self.runtime.lock().clone()?;
+            let runtime = self.runtime.lock().as_deref().cloned()?;
             let id = self.settings.lock().processor.processor_id.clone();
             runtime.processor(&id)
         })
@@ -329,7 +335,7 @@ impl ObjectImpl for NvBatch {
     fn property(&self, _id: usize, spec: &glib::ParamSpec) -> glib::Value {
         match spec.name() {
             "stats" => self.stats().to_value(),
-            "runtime" => self.runtime.lock().clone().unwrap_or_else(Runtime::get).object().to_value(),
+            "runtime" => self.runtime().object().to_value(),
             "feed-id" => self.stream().map_or(0, |stream| stream.feed().id()).to_value(),
             name => {
                 let settings = self.settings.lock();
@@ -348,6 +354,15 @@ impl ObjectImpl for NvBatch {
         for pad in [&self.sink_pad, &self.src_pad] {
             element.add_pad(pad).expect("a new element has no pads");
         }
+    }
+
+    /// A pipeline that is dropped without being stopped gives back what it had as well.
+    fn dispose(&self) {
+        let stream = std::mem::take(&mut *self.stream.lock());
+        if let Some(stream) = stream.open() {
+            stream.leave();
+        }
+        self.free_processor();
     }
 }
 

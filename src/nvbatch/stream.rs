@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::{imp::CAT, notices::Notices, roi};
 use crate::runtime::{
     Delivery, Error, ErrorCode, Feed, FeedConfig, FeedListener, FeedSettings, Frame, FrameTimes, Inferred, Outcome,
-    OwnedFeed, Rejected, Runtime,
+    OwnedFeed, Rejected, Runtime, StopReason,
 };
 
 /// Ends with [`Stream::close`].
@@ -82,10 +82,15 @@ impl Stream {
 
     /// Gives the place back. Both pads are inactive by now.
     pub fn close(&self) {
-        let place = self.place.lock().take();
-        drop(place);
+        self.leave();
         // A stream that began while the source pad was deactivated has started the task all the same.
         _ = self.src_pad.stop_task();
+    }
+
+    /// Gives the place back and waits for nobody.
+    pub fn leave(&self) {
+        let place = self.place.lock().take();
+        drop(place);
     }
 
     pub fn feed(&self) -> &Arc<Feed> {
@@ -134,11 +139,9 @@ impl Stream {
             match self.feed.submit(buffer, times) {
                 Ok(()) => return Ok(gst::FlowSuccess::Ok),
                 Err(Rejected::Flushing) => return Err(gst::FlowError::Flushing),
+                Err(Rejected::Ended) => return Err(gst::FlowError::Eos),
                 Err(Rejected::Interrupted(again)) => buffer = again,
-                Err(Rejected::Failed(error)) => {
-                    self.notices.failed(&error);
-                    return Err(gst::FlowError::Error);
-                }
+                Err(Rejected::Failed(error)) => return Err(self.fail(&error)),
             }
         }
     }
@@ -153,6 +156,7 @@ impl Stream {
             }
             _ => (),
         }
+        let begins = event.type_() == gst::EventType::StreamStart;
         {
             let mut flow = self.flow.lock();
             match event.type_() {
@@ -175,7 +179,17 @@ impl Stream {
                 }
             }
         }
-        if self.feed.pass_event(event) { Ok(gst::FlowSuccess::Ok) } else { Err(gst::FlowError::Flushing) }
+        if begins {
+            // After it was counted: whoever gives out an end before it then sees that the stream goes on.
+            self.rejoin()?;
+        }
+        if self.feed.pass_event(event) {
+            Ok(gst::FlowSuccess::Ok)
+        } else if self.feed.was_stopped() {
+            Err(gst::FlowError::Eos)
+        } else {
+            Err(gst::FlowError::Flushing)
+        }
     }
 
     pub fn flush_start(&self, event: gst::Event) -> bool {
@@ -195,7 +209,19 @@ impl Stream {
     pub fn flush_stop(self: &Arc<Self>, event: gst::Event) -> bool {
         let done = self.src_pad.push_event(event);
         self.start();
-        done
+        done && self.rejoin().is_ok()
+    }
+
+    /// The stream goes on, perhaps after its end: the feed takes a place again.
+    fn rejoin(&self) -> Result<(), gst::FlowError> {
+        self.runtime.rejoin(&self.feed).map_err(|error| self.fail(&error))
+    }
+
+    /// The stream cannot go on: its place is free.
+    fn fail(&self, error: &Error) -> gst::FlowError {
+        self.runtime.retire(&self.feed, StopReason::Error(error.message.clone()));
+        self.notices.failed(error);
+        gst::FlowError::Error
     }
 
     /// The source pad has another peer, perhaps one after there was none.
@@ -261,10 +287,9 @@ impl Stream {
 
     /// Upstream can be asked what it is by now, and its first frame has not come yet.
     fn meet_upstream(&self) -> Result<(), gst::FlowError> {
-        self.notices.check_source(&self.sink_pad, &self.feed, self.runtime.health()).map_err(|error| {
-            self.notices.failed(&error);
-            gst::FlowError::Error
-        })?;
+        self.notices
+            .check_source(&self.sink_pad, &self.feed, self.runtime.health())
+            .map_err(|error| self.fail(&error))?;
         let mut query = gst::query::Latency::new();
         if self.sink_pad.peer_query(query.query_mut()) {
             let (live, ..) = query.result();
@@ -290,11 +315,11 @@ impl Stream {
             return;
         }
         // Not an `Arc`: a pad whose task is started again after a pause does not free what it is given.
-        let stream = Arc::downgrade(self);
-        let task = move || {
-            if let Some(stream) = stream.upgrade() {
-                stream.give_out();
-            }
+        let (stream, pad) = (Arc::downgrade(self), self.src_pad.downgrade());
+        let task = move || match stream.upgrade() {
+            Some(stream) => stream.give_out(),
+            // The element was dropped without being stopped.
+            None => _ = pad.upgrade().map(|pad| pad.pause_task()),
         };
         if self.src_pad.start_task(task).is_err() {
             gst::error!(CAT, obj = self.src_pad, "the task does not start");
@@ -317,6 +342,9 @@ impl Stream {
             _ = self.src_pad.pause_task();
             let upstream_done = self.flow.lock().upstream_done;
             self.halt(error);
+            if !matches!(error, gst::FlowError::Flushing | gst::FlowError::NotLinked) {
+                self.runtime.retire(&self.feed, StopReason::Error(format!("downstream takes no more: {error:?}")));
+            }
             if upstream_done {
                 self.tell_flow_error(error);
             }
@@ -329,8 +357,16 @@ impl Stream {
             flow.beginnings = flow.beginnings.saturating_sub(1);
             flow.had_enough = false;
         }
+        let is_end = event.type_() == gst::EventType::Eos;
         // A sticky event that is refused now goes before the next frame, which is where its failure is seen.
         self.src_pad.push_event(event);
+        if is_end {
+            self.runtime.retire(&self.feed, StopReason::Eos);
+            let goes_on = self.flow.lock().beginnings > 0;
+            if goes_on && self.rejoin().is_err() {
+                gst::debug!(CAT, obj = self.src_pad, "no place for what follows the end");
+            }
+        }
     }
 
     fn push_frame(&self, frame: Frame, outcome: Option<Outcome>) -> Result<(), gst::FlowError> {
@@ -355,10 +391,7 @@ impl Stream {
                 self.notices.frame_dropped(&frame);
                 return Ok(());
             }
-            Some(Outcome::Failed(error)) if error.code == ErrorCode::InvalidConfig => {
-                self.notices.failed(&error);
-                return Err(gst::FlowError::Error);
-            }
+            Some(Outcome::Failed(error)) if error.code == ErrorCode::InvalidConfig => return Err(self.fail(&error)),
             Some(Outcome::Failed(error)) => self.notices.frame_failed(&error),
         }
         if self.flow.lock().had_enough {

@@ -20,8 +20,8 @@ use super::{
     pause::Pause,
 };
 use crate::runtime::{
-    Error, ErrorCode, Feed, FeedConfig, FeedListener, FeedSettings, FeedTicket, FrameTimes, OwnedFeed, Rejected,
-    Runtime, properties,
+    ElementRuntime, Error, ErrorCode, Feed, FeedConfig, FeedListener, FeedSettings, FeedTicket, FrameTimes, OwnedFeed,
+    Rejected, Runtime, StopReason, properties,
 };
 
 pub static CAT: Lazy<gst::DebugCategory> = Lazy::new(|| {
@@ -53,7 +53,7 @@ struct Settings {
 #[derive(Default)]
 struct State {
     /// From READY on.
-    runtime: Option<Runtime>,
+    runtime: Option<ElementRuntime>,
     /// From PAUSED on.
     running: Option<Running>,
     /// The place that the feed has in the runtime.
@@ -152,6 +152,12 @@ impl ObjectImpl for NvFeed {
         element.set_sync(false);
         element.set_enable_last_sample(false);
     }
+
+    /// A pipeline that is dropped without being stopped gives its place back as well.
+    fn dispose(&self) {
+        self.stop_feed();
+        self.leave_runtime();
+    }
 }
 
 impl GstObjectImpl for NvFeed {}
@@ -188,7 +194,7 @@ impl ElementImpl for NvFeed {
 
     fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         match transition {
-            gst::StateChange::NullToReady => self.state.lock().runtime = Some(Runtime::get()),
+            gst::StateChange::NullToReady => self.state.lock().runtime = Some(Runtime::for_element()),
             gst::StateChange::ReadyToPaused => self.start_feed()?,
             gst::StateChange::PlayingToPaused => self.pause.begin(),
             _ => {}
@@ -200,8 +206,15 @@ impl ElementImpl for NvFeed {
         match (transition, &result) {
             (gst::StateChange::PausedToReady, _) | (gst::StateChange::ReadyToPaused, Err(_)) => self.stop_feed(),
             (gst::StateChange::ReadyToNull, _) | (gst::StateChange::NullToReady, Err(_)) => {
-                let runtime = self.state.lock().runtime.take();
-                drop(runtime);
+                self.leave_runtime();
+            }
+            (gst::StateChange::ReadyToPaused | gst::StateChange::PausedToPlaying, Ok(_)) => {
+                // The end may have come when there was nobody to tell it to.
+                if let Some(running) = self.running()
+                    && running.feed.was_stopped()
+                {
+                    running.feed.tell_end_again();
+                }
             }
             _ => {}
         }
@@ -239,6 +252,7 @@ impl BaseSinkImpl for NvFeed {
             match feed.submit(buffer, times) {
                 Ok(()) => return Ok(gst::FlowSuccess::Ok),
                 Err(Rejected::Flushing) => return Err(gst::FlowError::Flushing),
+                Err(Rejected::Ended) => return Err(gst::FlowError::Eos),
                 Err(Rejected::Interrupted(back)) => {
                     self.obj().wait_preroll()?;
                     buffer = back;
@@ -254,11 +268,15 @@ impl BaseSinkImpl for NvFeed {
     fn event(&self, event: gst::Event) -> bool {
         if let Some(running) = self.running() {
             match event.view() {
-                gst::EventView::Eos(_) if !self.drain(&running, &event) => return false,
+                gst::EventView::Eos(_) => return self.end_of_stream(&running, event),
+                gst::EventView::StreamStart(_) => running.rejoin(),
                 gst::EventView::Segment(segment) => self.set_segment(segment.segment()),
                 // Before the base class waits for the thread that may be waiting for room.
                 gst::EventView::FlushStart(_) => drop(running.feed.flush_start()),
-                gst::EventView::FlushStop(_) => running.feed.flush_stop(),
+                gst::EventView::FlushStop(_) => {
+                    running.feed.flush_stop();
+                    running.rejoin();
+                }
                 _ => {}
             }
         }
@@ -282,7 +300,13 @@ impl NvFeed {
     }
 
     fn runtime(&self) -> Runtime {
-        self.state.lock().runtime.clone().unwrap_or_else(Runtime::get)
+        let held = self.state.lock().runtime.as_deref().cloned();
+        held.unwrap_or_else(Runtime::get)
+    }
+
+    fn leave_runtime(&self) {
+        let runtime = self.state.lock().runtime.take();
+        drop(runtime);
     }
 
     fn running(&self) -> Option<Running> {
@@ -314,7 +338,7 @@ impl NvFeed {
             let message = "`processor-id` is empty: set it to the `processor-id` of an `nvbatch`";
             return Err(refused(Error::new(ErrorCode::InvalidConfig, message)));
         }
-        let runtime = self.state.lock().runtime.clone().ok_or(gst::StateChangeError)?;
+        let runtime = self.state.lock().runtime.as_deref().cloned().ok_or(gst::StateChangeError)?;
         let ticket = self.ticket.lock().clone();
         let kept = ticket.as_ref().is_some_and(FeedTicket::continues);
         let location = location.map(|path| Location::open(&path, kept)).transpose().map_err(|error| {
@@ -365,6 +389,27 @@ impl NvFeed {
         running.map(|running| running.stats()).or(last).unwrap_or_else(|| gst::Structure::new_empty("nv-feed-stats"))
     }
 
+    /// The stream ends by itself: posts the end after the last result, and gives the place back.
+    fn end_of_stream(&self, running: &Running, event: gst::Event) -> bool {
+        if !self.drain(running, &event) || !self.parent_event(event) {
+            return false;
+        }
+        running.outlet.retire(StopReason::Eos);
+        true
+    }
+
+    /// Ends the stream where nobody upstream does: the runtime was shut down. Blocks until what is before is over.
+    pub fn end_stream(&self) {
+        let element = self.obj();
+        let (_, current, pending) = element.state(gst::ClockTime::ZERO);
+        // A thread of upstream may sleep in PAUSED, with the stream locked; in PLAYING the end is told again.
+        if (current, pending) == (gst::State::Paused, gst::State::VoidPending) {
+            return;
+        }
+        let ended = element.sink_pad().send_event(gst::event::Eos::new());
+        gst::debug!(CAT, imp = self, "the end of the stream was told: {ended}");
+    }
+
     /// Waits until the last result is out. False where the end of the stream is not to be told.
     fn drain(&self, running: &Running, event: &gst::EventRef) -> bool {
         loop {
@@ -411,6 +456,11 @@ impl NvFeed {
 }
 
 impl Running {
+    /// The stream goes on, perhaps after its end.
+    fn rejoin(&self) {
+        self.outlet.rejoin();
+    }
+
     fn stats(&self) -> gst::Structure {
         let mut stats = self.feed.snapshot().to_structure();
         stats.set("location-lost", self.outlet.location_lost());

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::runtime::{
     DropCause, Error, ErrorCode, Event, Feed, FeedListener, Frame, FrameResult, Inferred, Outcome, Runtime, Severity,
-    SourceCheck,
+    SourceCheck, StopReason,
 };
 
 pub const RESULT_SIGNAL: &str = "result";
@@ -70,12 +70,31 @@ impl Outlet {
         self.failed.load(Ordering::Acquire)
     }
 
-    /// Posts the error, unless one was posted already.
+    /// Posts the error, unless one was posted already; the feed's place is free.
     pub fn fail(&self, error: &Error) {
-        if !self.failed.swap(true, Ordering::AcqRel)
-            && let Some(element) = self.element.upgrade()
-        {
+        if self.failed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.retire(StopReason::Error(error.message.clone()));
+        if let Some(element) = self.element.upgrade() {
             error.post(&element);
+        }
+    }
+
+    /// The stream has ended: the feed's place is free.
+    pub fn retire(&self, reason: StopReason) {
+        if let Some(feed) = self.feed.get() {
+            self.runtime.retire(feed, reason);
+        }
+    }
+
+    /// The stream goes on, perhaps after its end: the feed takes a place again.
+    pub fn rejoin(&self) {
+        if let Some(feed) = self.feed.get()
+            && !self.has_failed()
+            && let Err(error) = self.runtime.rejoin(feed)
+        {
+            self.fail(&error);
         }
     }
 
@@ -204,4 +223,10 @@ impl FeedListener for Outlet {
 
     /// Nothing comes after this element, so nobody waits for it.
     fn latency_changed(&self) {}
+
+    fn ended(&self) {
+        if let Some(element) = self.element.upgrade() {
+            element.imp().end_stream();
+        }
+    }
 }

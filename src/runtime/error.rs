@@ -73,6 +73,13 @@ impl Error {
         )
     }
 
+    pub(super) fn shutdown_in_progress() -> Self {
+        Self::new(
+            ErrorCode::ShutdownInProgress,
+            "the runtime was shut down: set every nvbatch, nvfeed and nvhealth of this process to NULL, then start again",
+        )
+    }
+
     /// The `nv-error` structure that goes into an element error's details.
     pub fn details(&self) -> gst::Structure {
         let mut details =

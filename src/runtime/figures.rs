@@ -82,6 +82,8 @@ impl Runtime {
             .field("uptime", self.uptime())
             .field("feed-count", self.feed_count() as u32)
             .field("max-feeds", self.config().max_feeds)
+            .field("detached-threads", self.detached().total())
+            .field("reaped-threads", self.detached().reaped())
             .field("feeds", feeds)
             .field("processors", processors)
             .build()

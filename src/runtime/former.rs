@@ -237,6 +237,21 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
         Some(Complete { buffer: batch.buffer, frames })
     }
 
+    /// Empties all batches of what is ready; the places stay.
+    pub fn take_ready(&mut self) -> Vec<T> {
+        let mut taken = Vec::new();
+        for batch in self.forming.iter_mut().chain(&mut self.full).chain(&mut self.sealed) {
+            for place in &mut batch.places {
+                match std::mem::replace(place, PlaceState::Free) {
+                    PlaceState::Ready(frame) => taken.push(frame),
+                    other => *place = other,
+                }
+            }
+            batch.ready = 0;
+        }
+        taken
+    }
+
     /// Whether no batch holds or awaits a frame.
     pub fn is_empty(&self) -> bool {
         self.sealed.is_empty() && self.full.is_empty() && self.forming.as_ref().is_none_or(|batch| batch.taken() == 0)
@@ -486,6 +501,20 @@ mod tests {
         bench.frame(2, 0);
         bench.frame(3, 0);
         assert_eq!(bench.take(), [2, 3]);
+    }
+
+    #[test]
+    fn what_is_taken_out_of_batches_is_not_there_any_more() {
+        let mut bench = Bench::new(2, 4);
+        (1..=3).for_each(|feed| _ = bench.frame(feed, 0));
+        bench.former.arrived(4, 0);
+        let writing = bench.former.reserve(|| Some(())).unwrap();
+        let mut taken = bench.former.take_ready();
+        taken.sort_unstable();
+        assert_eq!(taken, [(1, 1), (2, 1), (3, 1)]);
+        assert_eq!(bench.former.pending(), 1);
+        bench.former.give_back(writing);
+        assert_eq!((bench.former.pending(), bench.former.take_ready()), (0, vec![]));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::{
     collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -13,7 +14,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{clock, pool::Pool};
+use super::{CAT, clock, pool::Pool};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
@@ -229,7 +230,10 @@ impl Subscriber {
                     }
                 }
             };
-            (self.callback)(&event);
+            // One that panics is called again for the next.
+            if catch_unwind(AssertUnwindSafe(|| (self.callback)(&event))).is_err() {
+                gst::error!(CAT, "a health callback panicked");
+            }
         }
     }
 }

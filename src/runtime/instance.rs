@@ -1,6 +1,6 @@
 //! An instance: the thread that runs a processor's model. It touches nothing that can block.
 
-use std::{sync::Arc, thread};
+use std::sync::Arc;
 
 use super::{
     CAT, Error, ErrorCode,
@@ -12,39 +12,27 @@ use super::{
     health::Event,
     panics,
     processor::{Processor, Work, Written},
+    threads::Worker,
 };
 use crate::inference::{DecodeParams, Output, Session};
 
 /// Starts instance number `index` of `processor`.
 pub fn start(processor: &Arc<Processor>, index: usize, session: Session) -> Result<(), Error> {
-    processor.instance_started();
     let worker = processor.clone();
-    let name = format!("nv-instance-{index}");
-    let started = thread::Builder::new().name(name).spawn(move || {
-        let _ended = Ended(&worker);
-        Instance { processor: &worker, index, session: Some(session) }.serve();
-    });
-    match started {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            processor.instance_ended();
-            Err(Error::new(
-                ErrorCode::ThreadSpawnFailed,
-                format!(
-                    "cannot start thread {index} of processor '{}': {error}; raise the limit of threads (`ulimit -u`) or set fewer `instances`",
-                    processor.id()
-                ),
-            ))
-        }
-    }
-}
-
-struct Ended<'a>(&'a Processor);
-
-impl Drop for Ended<'_> {
-    fn drop(&mut self) {
-        self.0.instance_ended();
-    }
+    let label = format!("instance {index} of processor '{}'", processor.id());
+    let serve = move || Instance { processor: &worker, index, session: Some(session) }.serve();
+    let started = Worker::start(format!("nv-instance-{index}"), label, &processor.detached, serve);
+    let instance = started.map_err(|error| {
+        Error::new(
+            ErrorCode::ThreadSpawnFailed,
+            format!(
+                "cannot start thread {index} of processor '{}': {error}; raise the limit of threads (`ulimit -u`) or set fewer `instances`",
+                processor.id()
+            ),
+        )
+    })?;
+    processor.instance_started(instance);
+    Ok(())
 }
 
 struct Instance<'a> {
@@ -94,26 +82,20 @@ impl Instance<'_> {
         input: &[u8],
         frames: &[(usize, DecodeParams, Written)],
     ) -> Result<Vec<Result<Output, Error>>, Error> {
-        let mut session = match self.session.take() {
-            Some(session) => session,
-            None => self.processor.model.session()?,
-        };
         let decoder = &self.processor.description().decoder;
         let batch = frames.len();
-        let mut session_after = None;
-        let results = panics::caught(|| {
-            let results = session.run(input, batch, |outputs| {
-                let decode = |(index, (_, params, frame)): (usize, &(usize, DecodeParams, Written))| {
-                    panics::caught(|| decoder.decode(outputs, index, batch, params, &frame.placement))
-                };
-                frames.iter().enumerate().map(decode).collect()
-            });
-            session_after = Some(session);
-            results
-        });
-        // A session that panicked is in nobody knows what state: the next batch gets a new one.
-        self.session = session_after;
-        results
+        with_session(
+            &mut self.session,
+            || self.processor.model.session(),
+            |session| {
+                session.run(input, batch, |outputs| {
+                    let decode = |(index, (_, params, frame)): (usize, &(usize, DecodeParams, Written))| {
+                        panics::caught(|| decoder.decode(outputs, index, batch, params, &frame.placement))
+                    };
+                    frames.iter().enumerate().map(decode).collect()
+                })
+            },
+        )
     }
 
     fn settle(
@@ -175,6 +157,22 @@ impl Instance<'_> {
     }
 }
 
+/// Works with the session in `kept`, or with a new one where there is none. One that panicked is in nobody knows what
+/// state: it is not kept.
+fn with_session<S, R, E: Into<Error>>(
+    kept: &mut Option<S>,
+    renew: impl FnOnce() -> Result<S, E>,
+    work: impl FnOnce(&mut S) -> Result<R, E>,
+) -> Result<R, Error> {
+    let (session, result) = panics::caught(|| {
+        let mut session = kept.take().map_or_else(renew, Ok)?;
+        let result = work(&mut session);
+        Ok::<_, E>((session, result))
+    })?;
+    *kept = Some(session);
+    result.map_err(Into::into)
+}
+
 /// Moves the last frames into the places of those that are not wanted any more, so that the batch has no holes.
 fn close_gaps(buffer: &mut BatchBuffer, frames: &mut [(usize, DecodeParams, Written)]) {
     let count = frames.len();
@@ -194,4 +192,37 @@ fn close_gaps(buffer: &mut BatchBuffer, frames: &mut [(usize, DecodeParams, Writ
         }
     }
     frames.sort_unstable_by_key(|(place, ..)| *place);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_that_panicked_is_made_anew() {
+        let mut made = 0;
+        let mut kept = None;
+        let mut work = |work: &dyn Fn(u32) -> Result<u32, Error>| {
+            let renew = || {
+                made += 1;
+                Ok(made)
+            };
+            with_session(&mut kept, renew, |session| work(*session))
+        };
+        assert_eq!(work(&Ok), Ok(1));
+        let failure = Error::new(ErrorCode::ModelInvalid, "a run that fails");
+        assert_eq!(work(&|_| Err(failure.clone())), Err(failure.clone()));
+        assert_eq!(work(&Ok), Ok(1), "the one that failed goes on");
+        let panicked = work(&|_| panic!("told to")).unwrap_err();
+        assert!(panicked.message.contains("told to"), "{panicked}");
+        assert_eq!(work(&Ok), Ok(2), "the one that panicked does not");
+    }
+
+    #[test]
+    fn a_session_that_cannot_be_made_is_tried_again() {
+        let mut kept = None;
+        let failure = || Error::new(ErrorCode::ModelInvalid, "not now");
+        assert_eq!(with_session(&mut kept, || Err(failure()), |session: &mut u32| Ok(*session)), Err(failure()));
+        assert_eq!(with_session(&mut kept, || Ok::<_, Error>(7), |session| Ok(*session)), Ok(7));
+    }
 }

@@ -16,9 +16,11 @@ mod health;
 mod histogram;
 mod instance;
 mod lane;
+mod lifetime;
 pub mod managed;
 mod monitor;
 mod object;
+mod owners;
 mod panics;
 mod pool;
 mod processor;
@@ -26,8 +28,11 @@ pub mod properties;
 mod registry;
 mod result;
 mod settings;
+mod shutdown;
 mod source;
 mod startup;
+mod stop_reason;
+mod threads;
 
 use once_cell::sync::Lazy;
 
@@ -40,13 +45,17 @@ pub use feed::{
     Rejected,
 };
 pub use health::{Event, Field, Health, HealthEvent, Severity, Subscription};
+pub use lifetime::ElementRuntime;
 pub use managed::{FeedTicket, ManagedFeedConfig, ManagedSource, RestartPolicy};
 pub use object::NvRuntime;
+pub use owners::{OwnedFeed, OwnedProcessor};
 pub use processor::{Limits, Processor, ProcessorConfig, ProcessorSnapshot};
-pub use registry::{OwnedFeed, OwnedProcessor, Runtime};
+pub use registry::Runtime;
 pub use result::FrameResult;
 pub use settings::{FeedSettings, Leaky, RtspSecurity};
 pub use source::SourceCheck;
+pub use stop_reason::StopReason;
+pub use threads::Detached;
 
 static CAT: Lazy<gst::DebugCategory> =
     Lazy::new(|| gst::DebugCategory::new("nextvision", gst::DebugColorFlags::empty(), Some("NextVision runtime")));

@@ -3,17 +3,17 @@
 
 use std::{
     sync::{Arc, Weak},
-    thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use once_cell::sync::OnceCell;
 use parking_lot::{Condvar, Mutex};
 
 use super::{
     CAT, Error, ErrorCode, clock,
     health::{Event, Severity},
     registry::{Inner, Runtime},
+    stop_reason::StopReason,
+    threads::{Detached, Worker},
 };
 
 /// How late what it looks for may be noticed.
@@ -21,29 +21,38 @@ const PERIOD: Duration = Duration::from_millis(50);
 
 pub struct Monitor {
     runtime: Weak<Inner>,
+    detached: Arc<Detached>,
     stop: Arc<(Mutex<bool>, Condvar)>,
-    started: OnceCell<()>,
+    thread: Mutex<Option<Worker>>,
 }
 
 impl Monitor {
-    pub fn new(runtime: Weak<Inner>) -> Self {
-        Self { runtime, stop: Arc::default(), started: OnceCell::new() }
+    pub fn new(runtime: Weak<Inner>, detached: Arc<Detached>) -> Self {
+        Self { runtime, detached, stop: Arc::default(), thread: Mutex::default() }
     }
 
-    /// Starts the thread where it does not run yet.
+    /// Starts the thread where it does not run yet, unless it was stopped.
     pub fn start(&self) {
-        let started = self.started.get_or_try_init(|| {
-            let (runtime, stop) = (self.runtime.clone(), self.stop.clone());
-            thread::Builder::new().name("nv-monitor".into()).spawn(move || watch(&runtime, &stop)).map(drop)
-        });
-        if let Err(error) = started {
-            gst::error!(CAT, "cannot start the monitor: {error}; no timeout of a feed is kept");
+        let mut thread = self.thread.lock();
+        if thread.is_some() || *self.stop.0.lock() {
+            return;
+        }
+        let (runtime, stop) = (self.runtime.clone(), self.stop.clone());
+        let watch = move || watch(&runtime, &stop);
+        match Worker::start("nv-monitor".into(), "the monitor".into(), &self.detached, watch) {
+            Ok(worker) => *thread = Some(worker),
+            Err(error) => gst::error!(CAT, "cannot start the monitor: {error}; no timeout of a feed is kept"),
         }
     }
 
-    pub fn stop(&self) {
+    /// Ends the thread for good; waits for it unless it is the calling one.
+    pub fn stop(&self, until: Instant) {
         *self.stop.0.lock() = true;
         self.stop.1.notify_all();
+        let thread = self.thread.lock().take();
+        if let Some(thread) = thread {
+            thread.join(until);
+        }
     }
 }
 
@@ -70,14 +79,16 @@ fn look_around(runtime: &Runtime) {
             && now.saturating_sub(since) >= timeout
         {
             let id = feed.processor_id();
-            feed.fail(Error::new(
+            let error = Error::new(
                 ErrorCode::ProcessorMissing,
                 format!(
                     "feed '{}' found no processor '{id}' within {:.1} s: declare one with `nvbatch processor-id={id} model=...`, or raise `attach-timeout`",
                     feed.name(),
                     timeout as f64 / 1e9
                 ),
-            ));
+            );
+            feed.fail(error.clone());
+            runtime.retire(&feed, StopReason::Error(error.message));
         }
         if let Some(age) = feed.newly_stalled(now) {
             gst::warning!(CAT, "feed {}: no frame for {:.1} s", feed.name(), age as f64 / 1e9);

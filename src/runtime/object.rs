@@ -15,7 +15,7 @@ use super::{
 glib::wrapper! {
     /// Properties: the limits of [`RuntimeConfig`](super::RuntimeConfig), `feed-count`, `uptime`, `diagnostics`,
     /// `last-error`. Signal: `health (GstStructure)`. Actions: `add-feed (GstStructure) -> guint64`, `remove-feed
-    /// (guint64) -> gboolean`, `pause-feed`, `resume-feed`.
+    /// (guint64) -> gboolean`, `pause-feed`, `resume-feed`, `shutdown () -> gboolean`, see [`Runtime::shutdown`].
     pub struct NvRuntime(ObjectSubclass<imp::NvRuntime>);
 }
 
@@ -141,6 +141,15 @@ mod imp {
                     feed_action("remove-feed", Runtime::remove_feed),
                     feed_action("pause-feed", Runtime::pause_feed),
                     feed_action("resume-feed", Runtime::resume_feed),
+                    glib::subclass::Signal::builder("shutdown")
+                        .return_type::<bool>()
+                        .run_last()
+                        .action()
+                        .class_handler(|values| {
+                            let object = values.first()?.get::<super::NvRuntime>().ok()?;
+                            Some(object.runtime()?.shutdown().to_value())
+                        })
+                        .build(),
                 ]
             });
             &SIGNALS

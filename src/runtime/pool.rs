@@ -1,20 +1,21 @@
 //! An elastic pool for work that may block: signal handlers, bus posts, files.
 //!
-//! A few threads serve everybody as long as nobody blocks. There is always one spare thread while there is work: when
-//! the others are all busy and a job has waited for [`PATIENCE`], the spare takes it and starts the next spare. So a job
-//! that blocks holds its own thread and nobody else's. A thread with nothing to do for [`IDLE`] ends.
+//! A few threads serve everybody as long as nobody blocks. While a job waits there is a thread that is free: when the
+//! others are all busy and a job has waited for [`PATIENCE`], it takes the job, and another is started for the next. So
+//! a job that blocks holds its own thread and nobody else's. A thread with nothing to do for [`IDLE`] ends.
 
 use std::{
-    collections::VecDeque,
+    cell::Cell,
+    collections::{HashMap, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    thread,
+    thread::{self, JoinHandle, ThreadId},
     time::{Duration, Instant},
 };
 
 use parking_lot::{Condvar, Mutex};
 
-use super::CAT;
+use super::{CAT, threads::Detached};
 
 /// So many threads may be busy before a job has to wait.
 const BASE_THREADS: usize = 2;
@@ -26,59 +27,134 @@ type Job = Box<dyn FnOnce() + Send>;
 /// Ends its threads when it is dropped; jobs that are queued by then are still done.
 pub struct Pool {
     shared: Arc<Shared>,
+    label: Arc<str>,
 }
 
 struct Shared {
     /// A leaf: no other lock is taken while it is held.
     state: Mutex<State>,
     work: Condvar,
-    ended: Condvar,
+    /// A thread ended, or took a job.
+    changed: Condvar,
+    detached: Arc<Detached>,
 }
 
 #[derive(Default)]
 struct State {
-    jobs: VecDeque<(Instant, Job)>,
-    threads: usize,
-    busy: usize,
+    jobs: VecDeque<Queued>,
+    threads: HashMap<ThreadId, JoinHandle<()>>,
+    busy: Vec<Busy>,
+    next_job: u64,
     closed: bool,
+    /// Threads that ended after the pool was closed.
+    ended: Vec<JoinHandle<()>>,
+}
+
+struct Queued {
+    since: Instant,
+    label: Arc<str>,
+    job: Job,
+}
+
+struct Busy {
+    thread: ThreadId,
+    job: u64,
+    label: Arc<str>,
+    left_behind: bool,
+}
+
+/// A job that did not end in time.
+pub struct Stuck {
+    job: u64,
+    label: Arc<str>,
+}
+
+thread_local! {
+    static ON_POOL: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the calling thread is one of a pool.
+pub fn is_this_thread() -> bool {
+    ON_POOL.get()
 }
 
 impl Pool {
     pub fn new() -> Self {
-        Self {
-            shared: Arc::new(Shared {
-                state: Mutex::new(State::default()),
-                work: Condvar::new(),
-                ended: Condvar::new(),
-            }),
+        let shared = Shared {
+            state: Mutex::new(State::default()),
+            work: Condvar::new(),
+            changed: Condvar::new(),
+            detached: Arc::default(),
+        };
+        Self { shared: Arc::new(shared), label: "a callback".into() }
+    }
+
+    /// Where threads that are left behind are counted.
+    pub fn detached(&self) -> &Arc<Detached> {
+        &self.shared.detached
+    }
+
+    /// Does `job` on some thread, soon, also when closed. Never blocks.
+    pub fn run(&self, job: impl FnOnce() + Send + 'static) {
+        self.run_as(&self.label, job);
+    }
+
+    /// As [`Pool::run`]; `label` says for people what is done.
+    pub fn run_as(&self, label: &Arc<str>, job: impl FnOnce() + Send + 'static) {
+        let mut state = self.shared.state.lock();
+        state.jobs.push_back(Queued { since: Instant::now(), label: label.clone(), job: Box::new(job) });
+        if state.threads.len() == state.busy.len() {
+            self.shared.start_thread(&mut state);
+        } else {
+            self.shared.work.notify_one();
         }
     }
 
-    /// Does `job` on some thread, soon. Never blocks.
-    pub fn run(&self, job: impl FnOnce() + Send + 'static) {
-        let needs_thread = {
-            let mut state = self.shared.state.lock();
-            state.jobs.push_back((Instant::now(), Box::new(job)));
-            let first = state.threads == 0;
-            state.threads += usize::from(first);
-            first
-        };
-        if needs_thread { self.shared.start_thread() } else { _ = self.shared.work.notify_one() }
-    }
-
-    /// Waits until every thread has ended or `timeout` is over; true if they have.
-    #[cfg(test)]
-    pub fn close(&self, timeout: Duration) -> bool {
-        let until = Instant::now() + timeout;
+    /// From now on threads end as soon as there is nothing to do. Waits until all but the calling one have ended;
+    /// from `until` on no longer for those that are in a job. Returns those jobs.
+    pub fn close(&self, until: Instant) -> Vec<Stuck> {
+        let this = thread::current().id();
         let mut state = self.shared.state.lock();
         state.closed = true;
         self.shared.work.notify_all();
-        while state.threads > 0 {
-            if self.shared.ended.wait_until(&mut state, until).timed_out() {
-                return state.threads == 0;
+        loop {
+            let threads = state.threads.keys().filter(|&&thread| thread != this).count();
+            let busy = state.busy.iter().filter(|busy| busy.thread != this).count();
+            if threads == 0 || threads == busy && Instant::now() >= until {
+                break;
+            }
+            if threads == busy {
+                self.shared.changed.wait_until(&mut state, until);
+            } else {
+                self.shared.changed.wait(&mut state);
             }
         }
-        true
+        let is_stuck = |busy: &&Busy| busy.thread != this && !busy.left_behind;
+        let stuck = |busy: &Busy| Stuck { job: busy.job, label: busy.label.clone() };
+        let stuck = state.busy.iter().filter(is_stuck).map(stuck).collect();
+        let ended = std::mem::take(&mut state.ended);
+        drop(state);
+        for thread in ended {
+            // What panics in a job is caught there.
+            _ = thread.join();
+        }
+        stuck
+    }
+
+    /// Counts and reports jobs that are not waited for any more.
+    pub fn leave_behind(&self, stuck: Vec<Stuck>) {
+        for Stuck { job, label } in stuck {
+            // Told first, so that nobody hears of its end before.
+            self.shared.detached.leave(&label);
+            let still_there = {
+                let mut state = self.shared.state.lock();
+                let busy = state.busy.iter_mut().find(|busy| busy.job == job);
+                busy.map(|busy| busy.left_behind = true).is_some()
+            };
+            if !still_there {
+                self.shared.detached.reap(&label);
+            }
+        }
     }
 }
 
@@ -90,49 +166,58 @@ impl Drop for Pool {
 }
 
 impl Shared {
-    /// The thread was counted already.
-    fn start_thread(self: &Arc<Self>) {
+    /// The lock is held so that the new thread, should it end at once, finds its handle.
+    fn start_thread(self: &Arc<Self>, state: &mut State) {
         let shared = self.clone();
-        let started = thread::Builder::new().name("nv-pool".into()).spawn(move || shared.serve());
-        if let Err(error) = started {
+        match thread::Builder::new().name("nv-pool".into()).spawn(move || shared.serve()) {
+            Ok(handle) => _ = state.threads.insert(handle.thread().id(), handle),
             // Whoever is busy takes the job when done, and the next job tries again.
-            gst::error!(CAT, "cannot start a pool thread: {error}");
-            self.state.lock().threads -= 1;
+            Err(error) => gst::error!(CAT, "cannot start a pool thread: {error}"),
         }
     }
 
     fn serve(self: Arc<Self>) {
+        ON_POOL.set(true);
+        let this = thread::current().id();
         let mut state = self.state.lock();
         loop {
-            let Some((queued, _)) = state.jobs.front() else {
+            let Some(queued) = state.jobs.front() else {
                 if state.closed || self.work.wait_for(&mut state, IDLE).timed_out() && state.jobs.is_empty() {
                     break;
                 }
                 continue;
             };
-            let patience_ends = *queued + PATIENCE;
-            if state.busy >= BASE_THREADS && Instant::now() < patience_ends {
+            let patience_ends = queued.since + PATIENCE;
+            if state.busy.len() >= BASE_THREADS && Instant::now() < patience_ends {
                 self.work.wait_until(&mut state, patience_ends);
                 continue;
             }
-            let Some((_, job)) = state.jobs.pop_front() else { continue };
-            state.busy += 1;
-            let needs_spare = state.threads == state.busy;
-            state.threads += usize::from(needs_spare);
-            drop(state);
-            if needs_spare {
-                self.start_thread();
+            let Some(Queued { label, job, .. }) = state.jobs.pop_front() else { continue };
+            let number = state.next_job;
+            state.next_job += 1;
+            state.busy.push(Busy { thread: this, job: number, label, left_behind: false });
+            if state.threads.len() == state.busy.len() && !state.jobs.is_empty() {
+                self.start_thread(&mut state);
             }
+            self.changed.notify_all();
+            drop(state);
             if catch_unwind(AssertUnwindSafe(job)).is_err() {
                 gst::error!(CAT, "a callback panicked");
             }
             state = self.state.lock();
-            state.busy -= 1;
+            let index = state.busy.iter().position(|busy| busy.job == number);
+            let done = index.map(|index| state.busy.swap_remove(index));
+            if let Some(Busy { label, left_behind: true, .. }) = done {
+                drop(state);
+                self.detached.reap(&label);
+                state = self.state.lock();
+            }
         }
-        state.threads -= 1;
-        if state.threads == 0 {
-            self.ended.notify_all();
+        let handle = state.threads.remove(&this);
+        if state.closed {
+            state.ended.extend(handle);
         }
+        self.changed.notify_all();
     }
 }
 
@@ -141,6 +226,10 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+
+    fn far() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
 
     #[test]
     fn blocked_jobs_hold_nobody_up() {
@@ -155,7 +244,7 @@ mod tests {
         pool.run(move || done.send(()).unwrap());
         wait.recv().unwrap();
         drop(gates);
-        assert!(pool.close(Duration::from_secs(60)));
+        assert!(pool.close(far()).is_empty());
     }
 
     #[test]
@@ -179,6 +268,50 @@ mod tests {
         pool.run(|| panic!("told to"));
         pool.run(move || done.send(()).unwrap());
         wait.recv().unwrap();
-        assert!(pool.close(Duration::from_secs(60)));
+        assert!(pool.close(far()).is_empty());
+    }
+
+    #[test]
+    fn a_closed_pool_leaves_no_thread_and_still_works() {
+        let pool = Pool::new();
+        for _ in 0..3 {
+            let (done, wait) = mpsc::channel();
+            pool.run(move || done.send(()).unwrap());
+            wait.recv().unwrap();
+            assert!(pool.close(far()).is_empty());
+            assert!(pool.shared.state.lock().threads.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_job_that_does_not_end_is_left_behind_and_holds_nobody_up() {
+        let pool = Pool::new();
+        let (open, gate) = mpsc::channel::<()>();
+        let (begun, wait) = mpsc::channel();
+        pool.run_as(&"stuck".into(), move || {
+            begun.send(()).unwrap();
+            _ = gate.recv();
+        });
+        wait.recv().unwrap();
+        let stuck = pool.close(Instant::now());
+        assert_eq!(stuck.iter().map(|stuck| &*stuck.label).collect::<Vec<_>>(), ["stuck"]);
+        pool.leave_behind(stuck);
+        let (done, wait) = mpsc::channel();
+        pool.run(move || done.send(()).unwrap());
+        wait.recv().unwrap();
+        assert!(pool.close(Instant::now()).iter().all(|stuck| &*stuck.label != "stuck"), "left behind once");
+        drop(open);
+        assert!(pool.close(far()).is_empty());
+        assert_eq!((pool.detached().total(), pool.detached().reaped()), (1, 1));
+    }
+
+    #[test]
+    fn a_job_can_close_its_own_pool() {
+        let pool = Arc::new(Pool::new());
+        let (done, wait) = mpsc::channel();
+        let inside = pool.clone();
+        pool.run(move || done.send(inside.close(far()).is_empty()).unwrap());
+        assert!(wait.recv().unwrap());
+        assert!(pool.close(far()).is_empty());
     }
 }

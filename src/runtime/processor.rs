@@ -19,6 +19,7 @@ use super::{
     health::Health,
     histogram::Histogram,
     panics,
+    threads::{Detached, Worker},
 };
 use crate::inference::{BatchDim, Model, ModelConfig, ModelDescription, Placement};
 
@@ -78,6 +79,7 @@ pub struct Processor {
     pub(super) model: Model,
     limits: Limits,
     pub(super) health: Arc<Health>,
+    pub(super) detached: Arc<Detached>,
     /// Taken with nothing else held, and nothing else is taken while it is held.
     state: Mutex<State>,
     /// There may be work for an instance.
@@ -90,9 +92,8 @@ pub struct Processor {
     counters: Mutex<ProcessorCounters>,
     /// One for each instance; a leaf.
     runs: Vec<Mutex<Option<Run>>>,
-    /// Instances that have not ended. A leaf.
-    living: Mutex<usize>,
-    ended: Condvar,
+    /// The threads of the instances. A leaf.
+    instances: Mutex<Vec<Arc<Worker>>>,
 }
 
 struct State {
@@ -101,6 +102,8 @@ struct State {
     buffers: Vec<Arc<BatchBuffer>>,
     buffers_made: usize,
     stopping: bool,
+    /// Nobody runs a batch any more: why frames are dropped that are still written.
+    abandoned: Option<DropCause>,
 }
 
 /// A batch that an instance has inside the model.
@@ -137,7 +140,13 @@ pub struct ProcessorSnapshot {
 }
 
 impl Processor {
-    pub(super) fn new(id: &str, model: Model, limits: Limits, health: Arc<Health>) -> Arc<Self> {
+    pub(super) fn new(
+        id: &str,
+        model: Model,
+        limits: Limits,
+        health: Arc<Health>,
+        detached: Arc<Detached>,
+    ) -> Arc<Self> {
         static UIDS: AtomicU64 = AtomicU64::new(1);
         Arc::new(Self {
             uid: UIDS.fetch_add(1, Ordering::Relaxed),
@@ -146,11 +155,13 @@ impl Processor {
             model,
             limits,
             health,
+            detached,
             state: Mutex::new(State {
                 former: Former::new(limits.max_batch, limits.max_latency),
                 buffers: Vec::new(),
                 buffers_made: 0,
                 stopping: false,
+                abandoned: None,
             }),
             work: Condvar::new(),
             written: Condvar::new(),
@@ -160,8 +171,7 @@ impl Processor {
                 ..ProcessorCounters::default()
             }),
             runs: (0..limits.instances).map(|_| Mutex::new(None)).collect(),
-            living: Mutex::new(0),
-            ended: Condvar::new(),
+            instances: Mutex::default(),
         })
     }
 
@@ -320,7 +330,15 @@ impl Processor {
                     preprocess: clock::now() - taken,
                     feed,
                 };
-                self.state.lock().former.commit(reservation, frame, started.arrival);
+                let mut state = self.state.lock();
+                match state.abandoned {
+                    None => state.former.commit(reservation, frame, started.arrival),
+                    Some(cause) => {
+                        state.former.give_back(reservation);
+                        drop(state);
+                        frame.feed.settle(frame.lane_number, Outcome::Dropped(cause));
+                    }
+                }
             }
             Err(error) => {
                 self.state.lock().former.give_back(reservation);
@@ -367,27 +385,41 @@ impl Processor {
         timed_out
     }
 
-    pub(super) fn instance_started(&self) {
-        *self.living.lock() += 1;
+    pub(super) fn instance_started(&self, instance: Worker) {
+        self.instances.lock().push(Arc::new(instance));
     }
 
-    pub(super) fn instance_ended(&self) {
-        *self.living.lock() -= 1;
-        self.ended.notify_all();
-    }
-
-    /// Lets the instances finish what lies in batches and end. Returns how many did not within `batch-join-timeout`.
-    pub(super) fn stop(&self) -> usize {
+    /// Lets the instances finish what lies in batches and end.
+    pub(super) fn stop(&self) {
         self.state.lock().stopping = true;
         self.work.notify_all();
-        let until = Instant::now() + Duration::from_nanos(self.limits.batch_join_timeout);
-        let mut living = self.living.lock();
-        while *living > 0 {
-            if self.ended.wait_until(&mut living, until).timed_out() {
-                break;
-            }
+    }
+
+    /// Waits until the instances have ended, or `until`. Those that have not are left behind, and the frames that they
+    /// have, or that wait for them, are dropped for `cause`.
+    pub(super) fn join(&self, until: Instant, cause: DropCause) {
+        let instances = self.instances.lock().clone();
+        let stuck = instances.iter().filter(|instance| !instance.join(until)).count();
+        if stuck > 0 {
+            self.abandon(cause);
         }
-        *living
+    }
+
+    pub(super) fn batch_join_timeout(&self) -> Duration {
+        Duration::from_nanos(self.limits.batch_join_timeout)
+    }
+
+    fn abandon(&self, cause: DropCause) {
+        let waiting = {
+            let mut state = self.state.lock();
+            state.abandoned = Some(cause);
+            state.former.take_ready()
+        };
+        let running = self.runs.iter().filter_map(|run| run.lock().take()).flat_map(|run| run.frames);
+        let waiting = waiting.into_iter().map(|frame| (frame.feed, frame.lane_number));
+        for (feed, lane_number) in running.chain(waiting) {
+            feed.settle(lane_number, Outcome::Dropped(cause));
+        }
     }
 
     fn reserve(&self, state: &mut State) -> Option<Reservation<Arc<Feed>, Arc<BatchBuffer>>> {

@@ -3,9 +3,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, Ordering},
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use glib::object::ObjectExt;
@@ -21,9 +22,13 @@ use super::{
     managed::ManagedFeeds,
     monitor::Monitor,
     object::NvRuntime,
+    owners::{OwnedFeed, OwnedProcessor},
     pool::Pool,
     processor::{Processor, ProcessorConfig},
-    startup,
+    shutdown::Shutdown,
+    startup::Startup,
+    stop_reason::StopReason,
+    threads::Detached,
 };
 
 /// A handle of the one runtime of the process; it lives as long as somebody holds one.
@@ -34,50 +39,59 @@ pub(super) struct Inner {
     started: Time,
     pub(super) pool: Arc<Pool>,
     pub(super) health: Arc<Health>,
-    registry: Mutex<Registry>,
-    monitor: Monitor,
+    pub(super) registry: Mutex<Registry>,
+    pub(super) monitor: Monitor,
     pub(super) managed: ManagedFeeds,
+    pub(super) shutdown: Shutdown,
+    /// Elements in READY or above.
+    pub(super) elements: AtomicUsize,
     /// The runtime as other languages see it, while anybody holds it.
     pub(super) object: Mutex<glib::WeakRef<NvRuntime>>,
 }
 
-struct Registry {
+pub(super) struct Registry {
     config: RuntimeConfig,
     feeds: BTreeMap<u64, Arc<Feed>>,
     processors: HashMap<String, Slot>,
+    /// Nothing is taken any more.
+    closed: bool,
 }
 
 /// Who has a processor id.
-enum Slot {
-    /// Its model is being loaded, or it is being stopped.
-    Busy,
+#[derive(Clone)]
+pub(super) enum Slot {
+    /// Its model is being loaded.
+    Starting(Arc<Startup>),
     Ready(Arc<Processor>),
+    /// Its owner is stopping it.
+    Stopping(Arc<Processor>),
 }
 
-static CURRENT: Mutex<Weak<Inner>> = Mutex::new(Weak::new());
+impl Inner {
+    /// How long its thread is waited for at the end; it never blocks.
+    pub(super) const MONITOR_PATIENCE: Duration = Duration::from_secs(1);
 
-impl Runtime {
-    /// The runtime of this process.
-    pub fn get() -> Self {
-        let mut current = CURRENT.lock();
-        if let Some(inner) = current.upgrade() {
-            return Self(inner);
-        }
+    pub(super) fn new() -> Arc<Self> {
         let pool = Arc::new(Pool::new());
         let config = RuntimeConfig::from_environment();
-        let inner = Arc::new_cyclic(|inner| Inner {
+        let health = Health::new(pool.clone(), config.health_capacity as usize);
+        pool.detached().report_to(&health);
+        let registry = Registry { config, feeds: BTreeMap::new(), processors: HashMap::new(), closed: false };
+        Arc::new_cyclic(|inner| Self {
             started: clock::now(),
-            health: Health::new(pool.clone(), config.health_capacity as usize),
+            health,
+            monitor: Monitor::new(inner.clone(), pool.detached().clone()),
             pool,
-            registry: Mutex::new(Registry { config, feeds: BTreeMap::new(), processors: HashMap::new() }),
-            monitor: Monitor::new(inner.clone()),
+            registry: Mutex::new(registry),
             managed: ManagedFeeds::default(),
+            shutdown: Shutdown::default(),
+            elements: AtomicUsize::new(0),
             object: Mutex::new(glib::WeakRef::new()),
-        });
-        *current = Arc::downgrade(&inner);
-        Self(inner)
+        })
     }
+}
 
+impl Runtime {
     /// Nanoseconds since it was made.
     pub fn uptime(&self) -> Time {
         clock::now() - self.0.started
@@ -95,6 +109,11 @@ impl Runtime {
 
     pub fn health(&self) -> &Arc<Health> {
         &self.0.health
+    }
+
+    /// Threads of ours that did not end in time; the count only grows.
+    pub fn detached(&self) -> &Detached {
+        self.0.pool.detached()
     }
 
     pub fn feed_count(&self) -> usize {
@@ -129,11 +148,15 @@ impl Runtime {
         self.0.registry.lock().processors.get(id).and_then(Slot::ready).cloned()
     }
 
+    pub fn feed(&self, id: u64) -> Option<Arc<Feed>> {
+        self.0.registry.lock().feeds.get(&id).cloned()
+    }
+
     /// Takes one of the places for feeds, and binds the feed to its processor now or when there is one.
     pub fn add_feed(&self, config: FeedConfig) -> Result<OwnedFeed, Error> {
         let (feed, processor) = self.take_place(|id| Feed::new(id, config, self.0.pool.clone()))?;
         self.bind_or_wait(&feed, processor);
-        Ok(OwnedFeed { runtime: self.clone(), feed, keeps_place: false })
+        Ok(OwnedFeed { runtime: self.clone(), feed })
     }
 
     /// Takes a place for a feed that starts later, as often as need be: see [`Runtime::start_reserved_feed`]. The place
@@ -143,55 +166,68 @@ impl Runtime {
     }
 
     /// Puts a new feed into a reserved place. The one that was there before has ended when this returns.
-    pub(super) fn start_reserved_feed(&self, last: &Feed, config: FeedConfig) -> Result<OwnedFeed, Error> {
-        last.end(DropCause::Flushed);
+    pub(super) fn start_reserved_feed(&self, last: &Arc<Feed>, config: FeedConfig) -> Result<OwnedFeed, Error> {
+        last.end();
         let (feed, processor) = {
             let mut registry = self.0.registry.lock();
-            let Registry { feeds, processors, .. } = &mut *registry;
-            let place = feeds.get_mut(&last.id()).ok_or_else(|| Error::feed_not_found(last.id()))?;
+            if !registry.feeds.contains_key(&last.id()) {
+                return Err(Error::feed_not_found(last.id()));
+            }
             let feed = Arc::new(Feed::following(last, config));
-            *place = feed.clone();
-            (feed.clone(), processors.get(feed.processor_id()).and_then(Slot::ready).cloned())
+            (feed.clone(), registry.admit(&feed))
         };
         self.bind_or_wait(&feed, processor);
-        Ok(OwnedFeed { runtime: self.clone(), feed, keeps_place: true })
+        Ok(OwnedFeed { runtime: self.clone(), feed })
     }
 
-    /// Ends whatever feed is in the place.
-    pub(super) fn give_place_back(&self, id: u64, cause: DropCause) {
+    /// Ends whatever feed is in the reserved place.
+    pub(super) fn give_place_back(&self, id: u64) {
         let feed = self.0.registry.lock().feeds.remove(&id);
         if let Some(feed) = feed {
-            feed.end(cause);
+            feed.end();
         }
-    }
-
-    pub fn feed(&self, id: u64) -> Option<Arc<Feed>> {
-        self.0.registry.lock().feeds.get(&id).cloned()
     }
 
     fn take_place(&self, feed: impl FnOnce(u64) -> Feed) -> Result<(Arc<Feed>, Option<Arc<Processor>>), Error> {
         static IDS: AtomicU64 = AtomicU64::new(1);
         let (feed, processor) = {
             let mut registry = self.0.registry.lock();
-            let max = registry.config.max_feeds;
-            if registry.feeds.len() >= max as usize {
-                return Err(Error {
-                    code: ErrorCode::FeedLimitExceeded,
-                    message: format!(
-                        "all {max} places for feeds are taken: stop a feed, or raise `max-feeds` of `nvhealth` (or NV_MAX_FEEDS)"
-                    ),
-                    max: Some(max),
-                });
-            }
-            let id = IDS.fetch_add(1, Ordering::Relaxed);
-            let feed = Arc::new(feed(id));
-            registry.feeds.insert(id, feed.clone());
-            let processor = registry.processors.get(feed.processor_id()).and_then(Slot::ready).cloned();
-            (feed, processor)
+            registry.check_place()?;
+            let feed = Arc::new(feed(IDS.fetch_add(1, Ordering::Relaxed)));
+            (feed.clone(), registry.admit(&feed))
         };
+        self.announce(&feed);
+        Ok((feed, processor))
+    }
+
+    /// The feed's stream has ended: its place is free for another, its figures stay. See [`Runtime::rejoin`]. The place of
+    /// a managed feed is its supervisor's.
+    pub fn retire(&self, feed: &Arc<Feed>, reason: StopReason) {
+        if !feed.is_managed() && self.0.registry.lock().feeds.remove(&feed.id()).is_some() {
+            feed.detach();
+            self.tell_stopped(feed, reason);
+        }
+    }
+
+    /// The stream of a feed that was retired goes on: it takes a place again. Nothing happens where it has one.
+    pub fn rejoin(&self, feed: &Arc<Feed>) -> Result<(), Error> {
+        let processor = {
+            let mut registry = self.0.registry.lock();
+            if feed.is_managed() || registry.feeds.contains_key(&feed.id()) || feed.is_closed() {
+                return Ok(());
+            }
+            registry.check_place()?;
+            feed.wait_again();
+            registry.admit(feed)
+        };
+        self.announce(feed);
+        self.bind_or_wait(feed, processor);
+        Ok(())
+    }
+
+    fn announce(&self, feed: &Feed) {
         self.0.monitor.start();
         self.0.health.emit(|| Event::new("feed-added", Severity::Info).of_feed(feed.id(), feed.name()));
-        Ok((feed, processor))
     }
 
     fn bind_or_wait(&self, feed: &Arc<Feed>, processor: Option<Arc<Processor>>) {
@@ -204,20 +240,32 @@ impl Runtime {
         }
     }
 
-    fn end_feed(&self, feed: &Feed) {
-        if self.0.registry.lock().feeds.remove(&feed.id()).is_some() {
-            feed.end(DropCause::Flushed);
-            self.0.health.emit(|| {
-                Event::new("feed-stopped", Severity::Info).of_feed(feed.id(), feed.name()).text("reason", "requested")
-            });
+    pub(super) fn end_feed(&self, feed: &Arc<Feed>) {
+        let had_place = {
+            let mut registry = self.0.registry.lock();
+            // Under the lock, so that it does not take a place again.
+            feed.close();
+            !feed.is_managed() && registry.feeds.remove(&feed.id()).is_some()
+        };
+        feed.end();
+        if had_place {
+            self.tell_stopped(feed, StopReason::Requested);
         }
+    }
+
+    pub(super) fn tell_stopped(&self, feed: &Feed, reason: StopReason) {
+        self.0.health.emit(|| reason.into_event().of_feed(feed.id(), feed.name()));
     }
 
     /// Loads a model and starts its instances; may take long, and nothing else waits meanwhile.
     pub fn add_processor(&self, config: ProcessorConfig) -> Result<OwnedProcessor, Error> {
         let id = config.id.clone();
+        let startup = Startup::new(&config);
         {
             let mut registry = self.0.registry.lock();
+            if registry.closed {
+                return Err(Error::shutdown_in_progress());
+            }
             if registry.processors.contains_key(&id) {
                 return Err(Error::new(
                     ErrorCode::DuplicateProcessorId,
@@ -226,21 +274,16 @@ impl Runtime {
                     ),
                 ));
             }
-            registry.processors.insert(id.clone(), Slot::Busy);
+            registry.processors.insert(id.clone(), Slot::Starting(startup.clone()));
         }
         let begun = clock::now();
-        let processor = match startup::start(config, &self.0.health) {
-            Ok(processor) => processor,
-            Err(error) => {
-                self.0.registry.lock().processors.remove(&id);
-                return Err(error);
-            }
-        };
-        let waiting: Vec<_> = {
-            let mut registry = self.0.registry.lock();
-            registry.processors.insert(id.clone(), Slot::Ready(processor.clone()));
-            registry.feeds.values().filter(|feed| feed.processor_id() == id).cloned().collect()
-        };
+        let started = startup.run(config, &self.0.health, self.0.pool.detached());
+        let registered = started.and_then(|processor| self.register(processor));
+        if registered.is_err() {
+            self.0.registry.lock().processors.remove(&id);
+        }
+        startup.over();
+        let (processor, waiting) = registered?;
         self.0.health.emit(|| {
             Event::new("processor-ready", Severity::Info)
                 .of_processor(processor.id())
@@ -254,12 +297,32 @@ impl Runtime {
         Ok(OwnedProcessor { runtime: self.clone(), processor })
     }
 
-    fn remove_processor(&self, processor: &Arc<Processor>) {
-        let id = &**processor.id();
-        let bound: Vec<_> = {
+    /// Makes a processor known; returns the feeds that wait for it. One that comes too late is undone.
+    fn register(&self, processor: Arc<Processor>) -> Result<(Arc<Processor>, Vec<Arc<Feed>>), Error> {
+        {
             let mut registry = self.0.registry.lock();
-            registry.processors.insert(id.to_owned(), Slot::Busy);
-            registry.feeds.values().filter(|feed| feed.processor_id() == id).cloned().collect()
+            if !registry.closed {
+                let id = &**processor.id();
+                registry.processors.insert(id.to_owned(), Slot::Ready(processor.clone()));
+                let waiting = registry.feeds_of(id);
+                return Ok((processor, waiting));
+            }
+        }
+        processor.stop();
+        processor.join(Instant::now() + processor.batch_join_timeout(), DropCause::Shutdown);
+        Err(Error::shutdown_in_progress())
+    }
+
+    pub(super) fn remove_processor(&self, processor: &Arc<Processor>) {
+        let id = &**processor.id();
+        let bound = {
+            let mut registry = self.0.registry.lock();
+            match registry.processors.get_mut(id) {
+                Some(slot) => *slot = Slot::Stopping(processor.clone()),
+                // It went with the runtime's shutdown.
+                None => return,
+            }
+            registry.feeds_of(id)
         };
         for feed in &bound {
             feed.detach_from(processor);
@@ -269,15 +332,22 @@ impl Runtime {
                     .of_processor(processor.id())
             });
         }
-        let left = processor.stop();
-        if left > 0 {
-            gst::warning!(CAT, "processor '{id}': {left} instances do not return from the model; left behind");
-            self.0.health.emit(|| {
-                Event::new("thread-detached", Severity::Error).of_processor(processor.id()).text("label", "instance")
-            });
+        processor.stop();
+        processor.join(Instant::now() + processor.batch_join_timeout(), DropCause::TimedOut);
+        self.forget_processor(processor.id());
+    }
+
+    pub(super) fn forget_processor(&self, id: &Arc<str>) {
+        if self.0.registry.lock().processors.remove(&**id).is_some() {
+            self.0.health.emit(|| Event::new("processor-removed", Severity::Info).of_processor(id));
         }
-        self.0.registry.lock().processors.remove(id);
-        self.0.health.emit(|| Event::new("processor-removed", Severity::Info).of_processor(processor.id()));
+    }
+
+    /// Takes nothing any more from now on; returns all that is there.
+    pub(super) fn close_registry(&self) -> (Vec<Arc<Feed>>, Vec<Slot>) {
+        let mut registry = self.0.registry.lock();
+        registry.closed = true;
+        (registry.feeds.values().cloned().collect(), registry.processors.values().cloned().collect())
     }
 
     fn bind(&self, feed: &Arc<Feed>, processor: &Arc<Processor>) {
@@ -301,9 +371,33 @@ impl std::fmt::Debug for Inner {
     }
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.monitor.stop();
+impl Registry {
+    /// Whether there is room for one more feed.
+    fn check_place(&self) -> Result<(), Error> {
+        let max = self.config.max_feeds;
+        if self.closed {
+            return Err(Error::shutdown_in_progress());
+        }
+        if self.feeds.len() < max as usize {
+            return Ok(());
+        }
+        Err(Error {
+            code: ErrorCode::FeedLimitExceeded,
+            message: format!(
+                "all {max} places for feeds are taken: stop a feed, or raise `max-feeds` of `nvhealth` (or NV_MAX_FEEDS)"
+            ),
+            max: Some(max),
+        })
+    }
+
+    /// Gives the feed its place; returns its processor where that is there.
+    fn admit(&mut self, feed: &Arc<Feed>) -> Option<Arc<Processor>> {
+        self.feeds.insert(feed.id(), feed.clone());
+        self.processors.get(feed.processor_id()).and_then(Slot::ready).cloned()
+    }
+
+    fn feeds_of(&self, processor: &str) -> Vec<Arc<Feed>> {
+        self.feeds.values().filter(|feed| feed.processor_id() == processor).cloned().collect()
     }
 }
 
@@ -311,53 +405,7 @@ impl Slot {
     fn ready(&self) -> Option<&Arc<Processor>> {
         match self {
             Self::Ready(processor) => Some(processor),
-            Self::Busy => None,
+            Self::Starting(_) | Self::Stopping(_) => None,
         }
-    }
-}
-
-/// A feed in the hands of its owner: ended, and its place given back, when dropped.
-pub struct OwnedFeed {
-    runtime: Runtime,
-    feed: Arc<Feed>,
-    /// The place is a managed feed's, and not this one's to give back.
-    keeps_place: bool,
-}
-
-impl std::ops::Deref for OwnedFeed {
-    type Target = Arc<Feed>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.feed
-    }
-}
-
-impl Drop for OwnedFeed {
-    fn drop(&mut self) {
-        if self.keeps_place {
-            self.feed.end(DropCause::Flushed);
-        } else {
-            self.runtime.end_feed(&self.feed);
-        }
-    }
-}
-
-/// A processor in the hands of its owner: stopped and forgotten when dropped.
-pub struct OwnedProcessor {
-    runtime: Runtime,
-    processor: Arc<Processor>,
-}
-
-impl std::ops::Deref for OwnedProcessor {
-    type Target = Arc<Processor>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.processor
-    }
-}
-
-impl Drop for OwnedProcessor {
-    fn drop(&mut self) {
-        self.runtime.remove_processor(&self.processor);
     }
 }

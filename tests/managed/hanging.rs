@@ -103,9 +103,9 @@ fn removal_leaves_a_hanging_start_behind_and_reaps_it() {
     bench.assert_empty();
     assert_eq!(bench.runtime.remove_feed(id).unwrap_err().code, ErrorCode::FeedNotFound);
     assert_eq!(text(&bench.wait("feed-stopped", id), "reason"), "requested");
-    assert_eq!(text(&bench.wait("thread-detached", id), "label"), "feed stuck");
+    assert_eq!(text(&bench.wait("thread-detached", id), "label"), "feed 'stuck'");
     drop(open);
-    assert_eq!(text(&bench.wait("thread-reaped", id), "label"), "feed stuck");
+    assert_eq!(text(&bench.wait("thread-reaped", id), "label"), "feed 'stuck'");
 }
 
 #[test]

@@ -18,6 +18,9 @@ write the same bytes. Every model is below 2 kB and tells by its arithmetic what
     bad-run               `mean` of black frames; any sample of 0.5 or more in the batch makes the run fail
     bad-batch             `mean`; every batch but that of one frame makes the run fail
     bad-start             every run fails
+    slow                  `mean`; the brighter the brightest sample of the batch, the longer a run takes: a black frame
+                          no time, a white one seconds
+    slow-start            `mean`; every run takes seconds, that of the warm-up as well
     echo-yolo             [N,3,64,64] -> `output0` [N,7,64]: the layout of YOLO v8 with an 8x8 grid of boxes of 8x8
                           pixels that touch one another; the scores of the classes red, green and blue are the mean of
                           that channel inside the box
@@ -34,6 +37,8 @@ OPSET = 17
 IR_VERSION = 8
 IMAGE = ["batch", 3, 64, 64]
 FLOAT = TensorProto.FLOAT
+# Rounds of a loop that takes seconds.
+SLOW_ROUNDS = 3_000_000
 
 node = helper.make_node
 info = helper.make_tensor_value_info
@@ -174,6 +179,42 @@ def failing():
     )
 
 
+def slow():
+    """Counts to a number, in a loop that nothing can shorten."""
+    count = info("count", FLOAT, [])
+    number = info("number", TensorProto.INT64, [])
+    going = info("going", TensorProto.BOOL, [])
+    body = helper.make_graph(
+        [node("Add", ["count_in", "one"], ["count"]), node("Identity", ["going_in"], ["going"])],
+        "body",
+        [number, info("going_in", TensorProto.BOOL, []), info("count_in", FLOAT, [])],
+        [going, count],
+        [constant("one", 1, np.float32)],
+    )
+    for name, by_brightness, always in [("slow", SLOW_ROUNDS, 0), ("slow-start", 0, SLOW_ROUNDS)]:
+        save(
+            name,
+            [
+                channel_mean(target="plain"),
+                node("ReduceMax", ["images"], ["brightest"], keepdims=0),
+                node("Mul", ["brightest", "by_brightness"], ["more"]),
+                node("Add", ["more", "always"], ["rounds"]),
+                node("Cast", ["rounds"], ["trips"], to=TensorProto.INT64),
+                node("Loop", ["trips", "", "zero"], ["counted"], body=body),
+                # The sum keeps the loop in the graph; what it counted adds nothing.
+                node("Mul", ["counted", "zero"], ["nothing"]),
+                node("Add", ["plain", "nothing"], ["mean"]),
+            ],
+            [info("images", FLOAT, IMAGE)],
+            [info("mean", FLOAT, ["batch", 3])],
+            [
+                constant("by_brightness", by_brightness, np.float32),
+                constant("always", always, np.float32),
+                constant("zero", 0, np.float32),
+            ],
+        )
+
+
 def echo_yolo():
     side, cell = 8, 8
     row, column = np.divmod(np.arange(side * side), side)
@@ -210,5 +251,5 @@ def echo_yolo():
 
 if __name__ == "__main__":
     MODELS.mkdir(parents=True, exist_ok=True)
-    for make in [means, external, types, unusable, failing, echo_yolo]:
+    for make in [means, external, types, unusable, failing, slow, echo_yolo]:
         make()

@@ -64,6 +64,9 @@ pub trait FeedListener: Send + Sync {
     fn failed(&self, error: Error);
     /// The processor that the feed is bound to changed, and with it the latency.
     fn latency_changed(&self);
+    /// The runtime was shut down, and nothing comes out any more: the stream is to end. Only for feeds that do not pass
+    /// frames on; from others an end-of-stream event comes out.
+    fn ended(&self) {}
 }
 
 /// Who listens to a place that has no feed yet: nobody.
@@ -93,6 +96,8 @@ impl FeedListener for Infallible {
 #[derive(Debug)]
 pub enum Rejected {
     Flushing,
+    /// The runtime was shut down: the stream is at its end.
+    Ended,
     /// [`Feed::set_interrupted`](super::Feed::set_interrupted) was called while the frame waited for room; it may be submitted again.
     Interrupted(gst::Buffer),
     Failed(Error),

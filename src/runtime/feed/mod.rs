@@ -4,18 +4,17 @@
 //! them; they come out in order, either to a [`FeedListener`] on the pool (`nvfeed`) or to whoever calls
 //! [`Feed::next`] (a linked `nvbatch`).
 
+mod ending;
 mod frame;
 mod state;
 mod work;
 
 use std::{
-    ops::ControlFlow,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     thread,
-    time::Duration,
 };
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -30,11 +29,8 @@ use super::{
     settings::{FeedSettings, Leaky, RtspSecurity},
 };
 pub use frame::{Delivery, FeedListener, Frame, FrameCaps, FrameTimes, Inferred, Outcome, Rejected};
-use state::State;
+use state::{Stage, State};
 use work::KeptPreprocessor;
-
-/// How long a flush or the end of a feed waits for a handler that is just being called.
-const HANDLER_PATIENCE: Duration = Duration::from_secs(1);
 
 pub struct FeedConfig {
     pub name: String,
@@ -50,6 +46,8 @@ pub struct Feed {
     id: u64,
     /// What a processor knows it by: a managed feed is another one there after each restart.
     key: u64,
+    /// The runtime made its pipeline; the place outlives this feed.
+    is_managed: bool,
     name: String,
     processor_id: Arc<str>,
     passes_frames: bool,
@@ -61,7 +59,8 @@ pub struct Feed {
     changed: Condvar,
     /// Preprocessors that nobody uses at the moment. A leaf.
     preprocessors: Mutex<Vec<KeptPreprocessor>>,
-    ended: AtomicBool,
+    /// What its jobs are called where they do not end.
+    label: Arc<str>,
 }
 
 /// What a QoS message tells beside the frame that was dropped.
@@ -94,6 +93,8 @@ impl Feed {
         Self {
             id,
             key: KEYS.fetch_add(1, Ordering::Relaxed),
+            is_managed: false,
+            label: format!("feed '{}'", config.name).into(),
             name: config.name,
             processor_id: config.processor_id.into(),
             passes_frames: config.passes_frames,
@@ -102,21 +103,21 @@ impl Feed {
             state: Mutex::new(State::new(config.settings)),
             changed: Condvar::new(),
             preprocessors: Mutex::new(Vec::new()),
-            ended: AtomicBool::new(false),
         }
     }
 
     /// A place whose feed is still to come, see [`Feed::following`].
     pub(super) fn reserved(id: u64, config: FeedConfig, pool: Arc<Pool>) -> Self {
         let mut feed = Self::new(id, config, pool);
-        *feed.ended.get_mut() = true;
-        feed.state.get_mut().flushing = true;
+        feed.is_managed = true;
+        feed.state.get_mut().stage = Stage::Ended;
         feed
     }
 
     /// The next life of a feed that has ended: the same place, and its figures go on.
     pub(super) fn following(last: &Self, config: FeedConfig) -> Self {
         let mut feed = Self::new(last.id, config, last.pool.clone());
+        feed.is_managed = true;
         feed.state.get_mut().follow(&last.state.lock());
         feed
     }
@@ -127,6 +128,10 @@ impl Feed {
 
     pub(super) fn key(&self) -> u64 {
         self.key
+    }
+
+    pub(super) fn is_managed(&self) -> bool {
+        self.is_managed
     }
 
     /// A restart was decided on.
@@ -165,6 +170,7 @@ impl Feed {
     /// The caps of the frames that follow.
     pub fn set_caps(&self, info: gst_video::VideoInfo) {
         let mut state = self.state.lock();
+        state.entry = Some(thread::current().id());
         let generation = state.caps.as_ref().map_or(1, |caps| caps.generation + 1);
         state.caps = Some(Arc::new(FrameCaps { info, generation }));
     }
@@ -173,6 +179,7 @@ impl Feed {
     pub fn submit(&self, buffer: gst::Buffer, times: FrameTimes) -> Result<(), Rejected> {
         let arrival = clock::now();
         let mut state = self.state.lock();
+        state.entry = Some(thread::current().id());
         let interval = u64::from(state.settings.interval.max(1));
         let passed_over = !state.counters.received.is_multiple_of(interval);
         let mut dropped = None;
@@ -182,6 +189,9 @@ impl Feed {
             }
             if let Some(error) = &state.error {
                 return Err(Rejected::Failed(error.clone()));
+            }
+            if state.stage != Stage::Open {
+                return Err(Rejected::Ended);
             }
             let Some(cause) = state.no_room(passed_over, self.passes_frames) else { break };
             match state.leaky() {
@@ -241,7 +251,8 @@ impl Feed {
     /// An event that keeps its place between the frames, for a feed that passes them on.
     pub fn pass_event(&self, event: gst::Event) -> bool {
         let mut state = self.state.lock();
-        if state.flushing {
+        state.entry = Some(thread::current().id());
+        if state.flushing || state.stage != Stage::Open {
             return false;
         }
         state.lane.pass(Delivery::Event(event));
@@ -252,8 +263,12 @@ impl Feed {
     /// The next thing that is due; waits for it. `None` when flushing. Who asks again is done with what it got before.
     pub fn next(&self) -> Option<Delivery> {
         let mut state = self.state.lock();
+        state.exit = Some(thread::current().id());
         state.handed_out = false;
         self.changed.notify_all();
+        if std::mem::take(&mut state.left_behind) {
+            MutexGuard::unlocked(&mut state, || self.pool.detached().reap_of(Some((self.id, &self.name)), &self.label));
+        }
         loop {
             if state.flushing {
                 return None;
@@ -272,90 +287,17 @@ impl Feed {
         }
     }
 
-    /// Waits until everything that came in is out. Breaks with the reason where that cannot be waited for.
-    pub fn drain(&self) -> ControlFlow<Option<Error>> {
-        let mut state = self.state.lock();
-        loop {
-            if let Some(error) = &state.error {
-                return ControlFlow::Break(Some(error.clone()));
-            }
-            if state.flushing || state.interrupted {
-                return ControlFlow::Break(None);
-            }
-            let being_given = state.handed_out || state.delivering.is_some() || state.delivery_scheduled;
-            if state.lane.is_empty() && !being_given {
-                return ControlFlow::Continue(());
-            }
-            self.changed.wait(&mut state);
-        }
-    }
-
     /// While interrupted nobody waits in [`Feed::submit`] and [`Feed::drain`].
     pub fn set_interrupted(&self, interrupted: bool) {
         self.state.lock().interrupted = interrupted;
         self.changed.notify_all();
     }
 
-    /// Everything that is inside is dropped, and nothing is taken until [`Feed::flush_stop`]. Returns the events that
-    /// were dropped.
-    pub fn flush_start(&self) -> Vec<gst::Event> {
-        self.clear(DropCause::Flushed)
-    }
-
-    /// When this returns nothing from before the flush comes out any more.
-    pub fn flush_stop(&self) {
-        let mut state = self.state.lock();
-        self.wait_for_handler(&mut state);
-        state.flushing = self.ended.load(Ordering::Acquire);
-    }
-
-    fn wait_for_handler(&self, state: &mut MutexGuard<State>) {
-        // A handler may flush or stop its own feed, and one that blocks cannot be waited for.
-        let this = thread::current().id();
-        while state.delivering.is_some_and(|thread| thread != this) {
-            if self.changed.wait_for(state, HANDLER_PATIENCE).timed_out() {
-                gst::warning!(CAT, "feed {}: a handler of a result does not return; not waited for", self.name);
-                break;
-            }
-        }
-    }
-
-    /// The feed cannot go on.
-    pub(super) fn fail(self: &Arc<Self>, error: Error) {
-        {
-            let mut state = self.state.lock();
-            if state.error.is_some() {
-                return;
-            }
-            state.error = Some(error.clone());
-            let (frames, passing) = state.lane.clear();
-            state.counters.errors += frames as u64;
-            // Downstream still learns that the stream ends.
-            passing.into_iter().for_each(|item| state.lane.pass(item));
-            self.changed.notify_all();
-        }
-        let listener = self.listener.clone();
-        self.pool.run(move || {
-            if let Some(listener) = listener.upgrade() {
-                listener.failed(error);
-            }
-        });
-    }
-
-    /// The end of the feed. The registry has forgotten it by then. No handler is called any more when this returns.
-    pub(super) fn end(&self, cause: DropCause) {
-        self.ended.store(true, Ordering::Release);
-        self.clear(cause);
-        self.detach();
-        self.preprocessors.lock().clear();
-        self.wait_for_handler(&mut self.state.lock());
-    }
-
     /// Binds the feed to its processor. False where the feed has ended meanwhile.
     pub(super) fn attach(&self, processor: &Arc<Processor>) -> bool {
         let waiting = {
             let mut state = self.state.lock();
-            if self.ended.load(Ordering::Acquire) || state.error.is_some() {
+            if state.stage != Stage::Open || state.error.is_some() {
                 return false;
             }
             state.processor = Some(processor.clone());
@@ -380,17 +322,22 @@ impl Feed {
         processor.detach(self.key);
     }
 
-    fn detach(&self) {
+    pub(super) fn detach(&self) {
         let processor = self.state.lock().processor.take();
         if let Some(processor) = processor {
             processor.detach(self.key);
         }
     }
 
+    /// The feed takes part again after it left: from now on it waits for a processor.
+    pub(super) fn wait_again(&self) {
+        self.state.lock().pending_since = clock::now();
+    }
+
     /// Since when the feed waits for a processor, and how long it wants to.
     pub(super) fn pending(&self) -> Option<(Time, Time)> {
         let state = self.state.lock();
-        (state.processor.is_none() && state.error.is_none() && !self.ended.load(Ordering::Acquire))
+        (state.processor.is_none() && state.error.is_none() && state.stage == Stage::Open)
             .then_some((state.pending_since, state.settings.attach_timeout))
     }
 
@@ -440,19 +387,6 @@ impl Feed {
         }
     }
 
-    fn clear(&self, cause: DropCause) -> Vec<gst::Event> {
-        let mut state = self.state.lock();
-        state.flushing = true;
-        let (frames, passing) = state.lane.clear();
-        state.counters.drop_frames(cause, frames as u64);
-        self.changed.notify_all();
-        let event = |item| match item {
-            Delivery::Event(event) => Some(event),
-            Delivery::Frame(..) => None,
-        };
-        passing.into_iter().filter_map(event).collect()
-    }
-
     fn tell_dropped(&self, frame: Frame, cause: DropCause) {
         if let Some(listener) = self.listener.upgrade() {
             listener.dropped(frame, cause);
@@ -461,7 +395,7 @@ impl Feed {
 
     fn tell_latency_changed(&self) {
         let listener = self.listener.clone();
-        self.pool.run(move || {
+        self.pool.run_as(&self.label, move || {
             if let Some(listener) = listener.upgrade() {
                 listener.latency_changed();
             }

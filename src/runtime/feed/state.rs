@@ -28,6 +28,26 @@ pub(super) struct State {
     /// What [`Feed::next`] gave last is still in the hands of who asked.
     pub handed_out: bool,
     pub stalled: bool,
+    pub stage: Stage,
+    /// The runtime was shut down; the stage says how far that got.
+    pub stopped: bool,
+    /// The end is not to be told yet.
+    pub end_held: bool,
+    pub end_told: bool,
+    /// Who has what [`Feed::next`] gave is not waited for any more.
+    pub left_behind: bool,
+    /// The threads on which frames came in and were asked for last.
+    pub entry: Option<ThreadId>,
+    pub exit: Option<ThreadId>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Open,
+    /// Nothing is taken any more; what was taken comes out.
+    Stopping,
+    /// Nobody waits for anything any more.
+    Ended,
 }
 
 pub(super) type FeedGives = Given<Frame, Outcome, Delivery>;
@@ -51,6 +71,13 @@ impl State {
             delivering: None,
             handed_out: false,
             stalled: false,
+            stage: Stage::Open,
+            stopped: false,
+            end_held: false,
+            end_told: false,
+            left_behind: false,
+            entry: None,
+            exit: None,
         }
     }
 
@@ -59,6 +86,11 @@ impl State {
         self.counters = last.counters.clone();
         self.last_frame = last.last_frame;
         self.stalled = last.stalled;
+    }
+
+    /// Whether something is just going out.
+    pub fn is_giving(&self) -> bool {
+        self.handed_out || self.delivering.is_some() || self.delivery_scheduled
     }
 
     pub fn leaky(&self) -> Leaky {

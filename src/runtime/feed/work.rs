@@ -51,7 +51,8 @@ impl Feed {
         self.changed.notify_all();
         if !expired.is_empty() {
             let feed = self.clone();
-            self.pool.run(move || expired.into_iter().for_each(|frame| feed.tell_dropped(frame, DropCause::Expired)));
+            let tell = move || expired.into_iter().for_each(|frame| feed.tell_dropped(frame, DropCause::Expired));
+            self.pool.run_as(&self.label, tell);
         }
         started
     }
@@ -123,12 +124,14 @@ impl Feed {
                 self.changed.notify_all();
             }
             state.delivery_scheduled = state.lane.can_give();
-            let deliver = state.delivery_scheduled;
+            let (deliver, stopped) = (state.delivery_scheduled, state.stopped);
             drop(state);
             self.take_turn(turn);
             if deliver {
                 let feed = self.clone();
-                self.pool.run(move || feed.deliver());
+                self.pool.run_as(&self.label, move || feed.deliver());
+            } else if stopped {
+                self.tell_end_if_due();
             }
         }
         true
@@ -152,6 +155,11 @@ impl Feed {
         std::mem::forget(delivering);
         state.delivery_scheduled = false;
         self.changed.notify_all();
+        let stopped = state.stopped;
+        drop(state);
+        if stopped {
+            self.tell_end_if_due();
+        }
     }
 }
 
@@ -171,7 +179,9 @@ impl Drop for Delivering<'_> {
         };
         if more {
             let feed = self.feed.clone();
-            self.feed.pool.run(move || feed.deliver());
+            self.feed.pool.run_as(&self.feed.label, move || feed.deliver());
+        } else {
+            self.feed.tell_end_if_due();
         }
     }
 }

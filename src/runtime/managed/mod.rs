@@ -18,10 +18,10 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{DropCause, Error, ErrorCode, FeedConfig, Runtime, clock::Time};
+use super::{Error, FeedConfig, Runtime, StopReason, clock::Time};
 pub use backoff::RestartPolicy;
 pub use config::{ManagedFeedConfig, ManagedSource};
-use supervisor::{Reason, Supervisor};
+use supervisor::Supervisor;
 pub use ticket::FeedTicket;
 
 /// The managed feeds of a runtime.
@@ -57,11 +57,8 @@ impl Runtime {
         let supervisor = Supervisor::new(self.clone(), feed, config);
         let id = supervisor.id();
         if !self.0.managed.insert(&supervisor) {
-            self.give_place_back(id, DropCause::Shutdown);
-            return Err(Error::new(
-                ErrorCode::ShutdownInProgress,
-                "the runtime shuts down: add feeds to the one that follows, when no element is in READY or above",
-            ));
+            self.give_place_back(id);
+            return Err(Error::shutdown_in_progress());
         }
         supervisor.start();
         Ok(id)
@@ -73,7 +70,7 @@ impl Runtime {
     /// Errors: `feed-not-found`.
     pub fn remove_feed(&self, id: u64) -> Result<(), Error> {
         let supervisor = self.managed_feed(id)?;
-        if !supervisor.stop(Reason::Requested) {
+        if !supervisor.stop(StopReason::Requested) {
             return Err(Error::feed_not_found(id));
         }
         supervisor.join(Instant::now() + self.feed_join_timeout());
@@ -96,7 +93,7 @@ impl Runtime {
         self.0.managed.table.lock().feeds.get(&id).cloned().ok_or_else(|| Error::feed_not_found(id))
     }
 
-    fn feed_join_timeout(&self) -> Duration {
+    pub(super) fn feed_join_timeout(&self) -> Duration {
         // Longer than that is for ever, and must not overflow an `Instant`.
         const LONGEST: Duration = Duration::from_secs(1 << 30);
         Duration::from_nanos(self.config().feed_join_timeout).min(LONGEST)
@@ -127,7 +124,6 @@ impl ManagedFeeds {
 
     /// For the shutdown: takes no more feeds and tells all that there are to stop. Waits for nothing. Those that are to be
     /// waited for come back.
-    #[expect(dead_code, reason = "Runtime::shutdown calls it")]
     pub fn close(&self) -> ClosingFeeds {
         let supervisors: Vec<_> = {
             let mut table = self.table.lock();
@@ -135,7 +131,7 @@ impl ManagedFeeds {
             table.feeds.values().cloned().collect()
         };
         for supervisor in &supervisors {
-            supervisor.stop(Reason::Shutdown);
+            supervisor.stop(StopReason::Shutdown);
         }
         ClosingFeeds(supervisors)
     }
@@ -146,7 +142,6 @@ pub(super) struct ClosingFeeds(Vec<Arc<Supervisor>>);
 
 impl ClosingFeeds {
     /// Waits until all have ended; those that have not by then are left behind. How many those are.
-    #[expect(dead_code, reason = "Runtime::shutdown calls it")]
     pub fn join(self, until: Instant) -> usize {
         self.0.iter().filter(|supervisor| !supervisor.join(until)).count()
     }

@@ -20,7 +20,7 @@ use super::{
     ticket::FeedTicket,
 };
 use crate::runtime::{
-    CAT, DropCause, Error, ErrorCode, Event, Feed, FeedConfig, OwnedFeed, Runtime, Severity,
+    CAT, Error, ErrorCode, Event, Feed, FeedConfig, OwnedFeed, Runtime, Severity, StopReason,
     clock::{self, Time},
 };
 
@@ -33,16 +33,6 @@ pub struct Supervisor {
     state: Mutex<State>,
     /// The feed has ended, its place is given back.
     over: Condvar,
-}
-
-/// Why a feed ends for good.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Reason {
-    Eos,
-    Requested,
-    Shutdown,
-    Error(String),
-    RestartLimit(String),
 }
 
 /// What the job has to do.
@@ -64,7 +54,7 @@ struct State {
     feed: Arc<Feed>,
     restart_at: Option<Time>,
     /// The feed was told to stop, or ended by itself: nothing more can be asked of it.
-    ending: Option<Reason>,
+    ending: Option<StopReason>,
     place: Place,
 }
 
@@ -165,7 +155,11 @@ impl Supervisor {
     }
 
     /// Tells the feed to end. False where it was told already, or ended by itself.
-    pub fn stop(self: &Arc<Self>, reason: Reason) -> bool {
+    pub fn stop(self: &Arc<Self>, reason: StopReason) -> bool {
+        if reason == StopReason::Shutdown {
+            // Frames in work still get their results; the others are dropped by the shutdown.
+            self.feed().stop(false);
+        }
         self.ask(|state| {
             let first = state.ending.is_none();
             if first {
@@ -187,8 +181,7 @@ impl Supervisor {
         if !self.give_place_back() {
             return true;
         }
-        gst::warning!(CAT, "feed {} does not end in time; left behind", self.name);
-        self.emit(|| Event::new("thread-detached", Severity::Error).text("label", self.label()));
+        self.runtime.detached().leave_of(Some((self.id, &self.name)), &self.label());
         false
     }
 
@@ -250,7 +243,7 @@ impl Supervisor {
             }
             Task::Stop => {
                 let reason = self.state.lock().ending.clone();
-                self.end(work, reason.unwrap_or(Reason::Requested));
+                self.end(work, reason.unwrap_or(StopReason::Requested));
             }
         }
     }
@@ -296,7 +289,7 @@ impl Supervisor {
                 self.failed(work, Failure { detail: "the source has ended the stream".into(), lasting: false });
             }
             End::Eos if self.config.looping => self.rewind(work),
-            End::Eos => self.end(work, Reason::Eos),
+            End::Eos => self.end(work, StopReason::Eos),
         }
     }
 
@@ -306,7 +299,7 @@ impl Supervisor {
         let frames = self.feed().snapshot().counters.received;
         if frames == run.frames_of_turn {
             let detail = "`loop` is set, and the stream ended without a frame".into();
-            return self.end(work, Reason::Error(detail));
+            return self.end(work, StopReason::Error(detail));
         }
         run.frames_of_turn = frames;
         if run.pipeline.seek_simple(gst::SeekFlags::FLUSH, gst::ClockTime::ZERO).is_err() {
@@ -325,10 +318,10 @@ impl Supervisor {
         };
         self.tear_down(work);
         if failure.lasting {
-            return self.end(work, Reason::Error(failure.detail));
+            return self.end(work, StopReason::Error(failure.detail));
         }
         let Some(delay) = work.backoff.next(&self.config.restarts, healthy, glib::random_double()) else {
-            return self.end(work, Reason::RestartLimit(failure.detail));
+            return self.end(work, StopReason::RestartLimit(failure.detail));
         };
         let count = self.feed().count_restart();
         self.emit(|| {
@@ -351,16 +344,16 @@ impl Supervisor {
     }
 
     /// The feed ends for good.
-    fn end(&self, work: &mut Work, reason: Reason) {
-        if self.state.lock().ending.get_or_insert(reason) == &Reason::Shutdown {
-            // What is inside counts as dropped by the shutdown, not by the pipeline that stops.
-            self.feed().end(DropCause::Shutdown);
+    fn end(&self, work: &mut Work, reason: StopReason) {
+        if self.state.lock().ending.get_or_insert(reason) == &StopReason::Shutdown {
+            let feed = self.feed();
+            feed.join(Instant::now() + self.runtime.feed_join_timeout());
+            feed.finish();
         }
         self.tear_down(work);
         work.over = true;
         if !self.give_place_back() {
-            gst::info!(CAT, "feed {} has ended after all", self.name);
-            self.emit(|| Event::new("thread-reaped", Severity::Info).text("label", self.label()));
+            self.runtime.detached().reap_of(Some((self.id, &self.name)), &self.label());
         }
     }
 
@@ -372,12 +365,11 @@ impl Supervisor {
                 return false;
             }
             state.place = Place::Leaving;
-            state.ending.get_or_insert(Reason::Requested).clone()
+            state.ending.get_or_insert(StopReason::Requested).clone()
         };
         self.runtime.0.managed.forget(self.id);
-        let cause = if reason == Reason::Shutdown { DropCause::Shutdown } else { DropCause::Flushed };
-        self.runtime.give_place_back(self.id, cause);
-        self.emit(|| reason.to_event());
+        self.runtime.give_place_back(self.id);
+        self.emit(|| reason.into_event());
         self.state.lock().place = Place::GivenBack;
         self.over.notify_all();
         true
@@ -389,27 +381,10 @@ impl Supervisor {
     }
 
     fn label(&self) -> String {
-        format!("feed {}", self.name)
+        format!("feed '{}'", self.name)
     }
 
     fn emit(&self, event: impl FnOnce() -> Event) {
         self.runtime.health().emit(|| event().of_feed(self.id, &self.name));
-    }
-}
-
-impl Reason {
-    fn to_event(&self) -> Event {
-        let (severity, reason, detail) = match self {
-            Self::Eos => (Severity::Info, "eos", None),
-            Self::Requested => (Severity::Info, "requested", None),
-            Self::Shutdown => (Severity::Info, "shutdown", None),
-            Self::Error(detail) => (Severity::Error, "error", Some(detail)),
-            Self::RestartLimit(detail) => (Severity::Error, "restart-limit", Some(detail)),
-        };
-        let event = Event::new("feed-stopped", severity).text("reason", reason);
-        match detail {
-            Some(detail) => event.text("detail", detail),
-            None => event,
-        }
     }
 }

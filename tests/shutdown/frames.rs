@@ -1,0 +1,170 @@
+//! What becomes of frames, streams and applications.
+
+use gst::prelude::*;
+use gstnextvision::runtime::{DropCause, Runtime};
+
+use crate::{
+    common::{Started, count, element, model, next_result, owner, push_frame, wait_for_error},
+    house::{Events, House, ended, shut_down, wait_for_end, wait_until},
+};
+
+const CAPS: &str = "video/x-raw,format=RGB,width=64,height=64,framerate=30/1";
+
+fn shut_down_cleanly(runtime: &Runtime) {
+    assert!(shut_down(runtime));
+    assert!(runtime.feeds().is_empty() && runtime.processors().is_empty());
+    assert_eq!(runtime.detached().total(), 0);
+}
+
+#[test]
+fn in_the_middle_of_everything_nothing_is_lost_and_all_streams_end() {
+    let _house = House::enter();
+    for round in 0..10 {
+        let runtime = Runtime::get();
+        let _owner = owner("p");
+        let linked = "nvbatch name=f processor-id=p ! fakesink";
+        let sinks = ["nvfeed name=f processor-id=p"; 3].into_iter().chain([linked, "nvfeed name=f processor-id=none"]);
+        let pipelines: Vec<_> =
+            sinks.map(|sink| Started::playing(&format!("videotestsrc num-buffers=100000 ! {sink}"))).collect();
+        // Further into the streams each time.
+        (0..3 * round).for_each(|_| _ = next_result(&pipelines[0].bus));
+        shut_down_cleanly(&runtime);
+        for pipeline in &pipelines {
+            wait_for_end(pipeline);
+            ended(pipeline);
+        }
+    }
+}
+
+#[test]
+fn frames_that_wait_are_dropped_and_counted() {
+    let _house = House::enter();
+    let runtime = Runtime::get();
+    let pipeline = Started::playing("videotestsrc ! nvfeed name=f processor-id=never max-queued=3");
+    let feed = runtime.feeds().pop().unwrap();
+    wait_until("three frames wait", || feed.snapshot().queued == 3);
+    shut_down_cleanly(&runtime);
+    wait_for_end(&pipeline);
+    assert_eq!(count(&ended(&pipeline), "dropped-shutdown"), 3);
+    assert_eq!(feed.snapshot().counters.dropped(DropCause::Shutdown), 3);
+}
+
+/// A batch that waits for more goes as it is.
+#[test]
+fn frames_in_a_batch_that_forms_get_their_results() {
+    let _house = House::enter();
+    let runtime = Runtime::get();
+    let _owner = Started::playing(&format!(
+        "nvbatch processor-id=p model={} decoder=tensors instances=1 max-batch-size=4 max-latency=60000000000",
+        model("mean")
+    ));
+    let feeds: Vec<_> = (0..2)
+        .map(|_| Started::playing(&format!("appsrc name=in caps={CAPS} format=time ! nvfeed name=f processor-id=p")))
+        .collect();
+    let caps: gst::Caps = CAPS.parse().unwrap();
+    let push = |pipeline: &Started, second| push_frame(&pipeline.child("in"), &caps, 64 * 64 * 3, second);
+    let events = Events::of(&runtime);
+    for second in 0..2 {
+        feeds.iter().for_each(|pipeline| push(pipeline, second));
+        feeds.iter().for_each(|pipeline| _ = next_result(&pipeline.bus));
+    }
+    // The other one was active just now: this frame waits for it for a minute.
+    push(&feeds[0], 2);
+    wait_until("the frame is in a batch", || runtime.processors()[0].snapshot().pending == 1);
+    shut_down_cleanly(&runtime);
+    assert_eq!(count(&next_result(&feeds[0].bus).unwrap(), "frame"), 2);
+    for pipeline in &feeds {
+        wait_for_end(pipeline);
+        assert_eq!(count(&ended(pipeline), "dropped"), 0);
+    }
+    events.next("shutdown-started");
+    for _ in &feeds {
+        assert_eq!(events.next("feed-stopped").get::<&str>("reason"), Ok("shutdown"));
+    }
+    events.next("processor-removed");
+    assert_eq!(count(&events.next("shutdown-complete"), "detached-threads"), 0);
+}
+
+/// Upstream says nothing, so nobody but the elements themselves can end the streams.
+#[test]
+fn an_application_that_only_waits_for_the_end_ends() {
+    let _house = House::enter();
+    let runtime = Runtime::get();
+    let _owner = owner("p");
+    let silent = format!("appsrc is-live=true caps={CAPS}");
+    for sink in ["nvfeed name=f processor-id=p", "nvbatch name=f processor-id=p ! fakesink"] {
+        let pipeline = Started::playing(&format!("{silent} ! {sink}"));
+        let second = Started::playing(&format!("appsrc caps={CAPS} ! nvfeed name=f processor-id=none"));
+        let main_loop = glib::MainLoop::new(None, false);
+        let runtime = if runtime.feeds().is_empty() { Runtime::get() } else { runtime.clone() };
+        let quit = main_loop.clone();
+        let mut left = 2;
+        let (buses, quitting) = ([pipeline.bus.clone(), second.bus.clone()], std::rc::Rc::new(std::cell::Cell::new(2)));
+        left -= 2;
+        let _watches: Vec<_> = buses
+            .iter()
+            .map(|bus| {
+                let (quit, quitting) = (quit.clone(), quitting.clone());
+                bus.add_watch_local(move |_, message| {
+                    if message.type_() == gst::MessageType::Eos {
+                        quitting.set(quitting.get() - 1);
+                        if quitting.get() == left {
+                            quit.quit();
+                        }
+                    }
+                    glib::ControlFlow::Continue
+                })
+                .unwrap()
+            })
+            .collect();
+        let ending = std::thread::spawn(move || runtime.shutdown());
+        main_loop.run();
+        assert!(ending.join().unwrap());
+        ended(&pipeline);
+        drop((pipeline, second));
+        break;
+    }
+}
+
+#[test]
+fn a_paused_stream_ends_when_it_plays_again() {
+    let _house = House::enter();
+    let runtime = Runtime::get();
+    let _owner = owner("p");
+    let pipeline = Started::playing("videotestsrc ! nvfeed name=f processor-id=p");
+    next_result(&pipeline.bus).unwrap();
+    pipeline.set_state(gst::State::Paused).unwrap();
+    pipeline.element.state(crate::common::LONG).0.unwrap();
+    shut_down_cleanly(&runtime);
+    ended(&pipeline);
+    while pipeline.bus.pop().is_some() {}
+    pipeline.set_state(gst::State::Playing).unwrap();
+    wait_for_end(&pipeline);
+}
+
+#[test]
+fn nothing_is_taken_afterwards_until_all_elements_are_down_and_then_all_is_new() {
+    let _house = House::enter();
+    for _ in 0..2 {
+        let runtime = Runtime::get();
+        let first = owner("p");
+        assert!(shut_down(&runtime));
+        assert!(shut_down(&runtime), "the same answer again");
+        for description in ["nvfeed".to_owned(), format!("nvbatch processor-id=q model={}", model("mean"))] {
+            let (element, bus) = element(&description);
+            assert!(element.set_state(gst::State::Paused).is_err(), "{description}");
+            assert_eq!(wait_for_error(&bus).0, "shutdown-in-progress");
+            element.set_state(gst::State::Null).unwrap();
+        }
+        drop(first);
+        let object = runtime.object();
+        assert!(object.emit_by_name::<bool>("shutdown", &[]));
+        let diagnostics: gst::Structure = object.property("diagnostics");
+        assert_eq!(diagnostics.get("feed-count"), Ok(0u32));
+        let _second = owner("p");
+        let pipeline = Started::playing("videotestsrc num-buffers=5 ! nvfeed name=f processor-id=p");
+        assert_eq!(std::iter::from_fn(|| next_result(&pipeline.bus)).count(), 5);
+        ended(&pipeline);
+        assert!(shut_down(&Runtime::get()));
+    }
+}

@@ -1,0 +1,113 @@
+//! Places for feeds: exactly so many, and each comes back.
+
+use std::{
+    sync::{
+        Barrier,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use gst::prelude::*;
+use gstnextvision::runtime::Runtime;
+
+use crate::{
+    common::{Started, count, element, next_result, owner, wait_for_error},
+    house::{House, ended, shut_down, wait_for_end, wait_until},
+};
+
+fn limit(max: u32) -> Runtime {
+    let runtime = Runtime::get();
+    runtime.configure(|config| config.max_feeds = max).unwrap();
+    runtime
+}
+
+#[test]
+fn never_one_too_many_and_never_one_too_few() {
+    const THREADS: usize = 16;
+    const PLACES: usize = 5;
+    let _house = House::enter();
+    let runtime = limit(PLACES as u32);
+    let got = AtomicUsize::new(0);
+    let together = Barrier::new(THREADS);
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                let (feed, bus) = element("nvfeed");
+                for _ in 0..200 {
+                    together.wait();
+                    let refused = feed.set_state(gst::State::Paused).is_err();
+                    if refused {
+                        assert_eq!(wait_for_error(&bus).0, "feed-limit-exceeded");
+                    } else {
+                        got.fetch_add(1, Ordering::Relaxed);
+                    }
+                    if together.wait().is_leader() {
+                        assert_eq!(got.swap(0, Ordering::Relaxed), PLACES);
+                        assert_eq!(runtime.feed_count(), PLACES);
+                    }
+                    together.wait();
+                    feed.set_state(gst::State::Ready).unwrap();
+                }
+                feed.set_state(gst::State::Null).unwrap();
+            });
+        }
+    });
+    assert_eq!(runtime.feed_count(), 0);
+}
+
+#[test]
+fn an_ended_stream_gives_its_place_back_in_playing_and_takes_one_for_a_seek() {
+    let _house = House::enter();
+    for sink in ["nvfeed name=f processor-id=p", "nvbatch name=f processor-id=p ! fakesink"] {
+        let runtime = limit(1);
+        let _owner = owner("p");
+        let first = Started::playing(&format!("videotestsrc num-buffers=5 ! {sink}"));
+        wait_for_end(&first);
+        wait_until("the place is free", || runtime.feed_count() == 0);
+        let received = count(&ended(&first), "received");
+        assert_eq!(received, 5);
+        // There is no place for a seek while another feed has it.
+        let second = Started::playing("videotestsrc is-live=true ! nvfeed name=f processor-id=p");
+        next_result(&second.bus).unwrap();
+        let seek = || first.element.seek_simple(gst::SeekFlags::FLUSH, gst::ClockTime::ZERO);
+        seek().ok();
+        assert_eq!(wait_for_error(&first.bus).0, "feed-limit-exceeded");
+        second.set_state(gst::State::Null).unwrap();
+        first.set_state(gst::State::Null).unwrap();
+        first.set_state(gst::State::Playing).unwrap();
+        wait_for_end(&first);
+        wait_until("the place is free", || runtime.feed_count() == 0);
+        seek().unwrap();
+        wait_for_end(&first);
+        assert_eq!(count(&ended(&first), "results"), 10);
+        wait_until("the place is free", || runtime.feed_count() == 0);
+        drop((first, second));
+        assert!(shut_down(&runtime));
+    }
+}
+
+#[test]
+fn a_stream_that_fails_gives_its_place_back() {
+    let _house = House::enter();
+    let runtime = limit(1);
+    let failing = Started::playing("videotestsrc ! nvfeed name=f processor-id=none attach-timeout=0");
+    assert_eq!(wait_for_error(&failing.bus).0, "processor-missing");
+    wait_until("the place is free", || runtime.feed_count() == 0);
+    let _owner = owner("p");
+    let next = Started::playing("videotestsrc num-buffers=1 ! nvfeed name=f processor-id=p");
+    assert!(next_result(&next.bus).is_some());
+}
+
+#[test]
+fn a_pipeline_that_is_dropped_without_being_stopped_gives_its_place_back() {
+    let _house = House::enter();
+    let runtime = limit(1);
+    for _ in 0..20 {
+        let (feed, _bus) = element("nvfeed");
+        feed.set_state(gst::State::Paused).unwrap();
+        assert_eq!(runtime.feed_count(), 1);
+        drop(feed);
+        assert_eq!(runtime.feed_count(), 0);
+    }
+}
