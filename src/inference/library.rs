@@ -5,6 +5,7 @@ use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
+use std::thread;
 
 use once_cell::sync::OnceCell;
 use ort::environment::Environment;
@@ -31,7 +32,13 @@ struct Probe {
 /// Loads ONNX Runtime at the first call. A failure is not kept: the next call tries again.
 pub(super) fn library() -> Result<&'static Library, Error> {
     static LIBRARY: OnceCell<Library> = OnceCell::new();
-    LIBRARY.get_or_try_init(|| start(&find(&candidates())?))
+    LIBRARY.get_or_try_init(|| {
+        // Its own threads, which live as long as the process, take the name of the one that starts it.
+        let start = || start(&find(&candidates())?);
+        let started = thread::Builder::new().name("onnxruntime".into()).spawn(start);
+        let started = started.map_err(|error| missing(&format!("no thread to start it on ({error})")))?;
+        started.join().unwrap_or_else(|_| Err(missing("it panicked when it was started")))
+    })
 }
 
 /// How much ONNX Runtime is to say, by the threshold of the debug category.

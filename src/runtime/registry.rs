@@ -205,7 +205,8 @@ impl Runtime {
     pub fn retire(&self, feed: &Arc<Feed>, reason: StopReason) {
         if !feed.is_managed() && self.0.registry.lock().feeds.remove(&feed.id()).is_some() {
             feed.detach();
-            self.tell_stopped(feed, reason);
+            // The end that a shutdown brings about looks to the element as any other.
+            self.tell_stopped(feed, if feed.was_stopped() { StopReason::Shutdown } else { reason });
         }
     }
 

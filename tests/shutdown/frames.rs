@@ -1,5 +1,7 @@
 //! What becomes of frames, streams and applications.
 
+use std::{cell::Cell, rc::Rc, thread};
+
 use gst::prelude::*;
 use gstnextvision::runtime::{DropCause, Runtime};
 
@@ -91,39 +93,35 @@ fn an_application_that_only_waits_for_the_end_ends() {
     let _house = House::enter();
     let runtime = Runtime::get();
     let _owner = owner("p");
-    let silent = format!("appsrc is-live=true caps={CAPS}");
-    for sink in ["nvfeed name=f processor-id=p", "nvbatch name=f processor-id=p ! fakesink"] {
-        let pipeline = Started::playing(&format!("{silent} ! {sink}"));
-        let second = Started::playing(&format!("appsrc caps={CAPS} ! nvfeed name=f processor-id=none"));
-        let main_loop = glib::MainLoop::new(None, false);
-        let runtime = if runtime.feeds().is_empty() { Runtime::get() } else { runtime.clone() };
-        let quit = main_loop.clone();
-        let mut left = 2;
-        let (buses, quitting) = ([pipeline.bus.clone(), second.bus.clone()], std::rc::Rc::new(std::cell::Cell::new(2)));
-        left -= 2;
-        let _watches: Vec<_> = buses
-            .iter()
-            .map(|bus| {
-                let (quit, quitting) = (quit.clone(), quitting.clone());
-                bus.add_watch_local(move |_, message| {
-                    if message.type_() == gst::MessageType::Eos {
-                        quitting.set(quitting.get() - 1);
-                        if quitting.get() == left {
-                            quit.quit();
-                        }
-                    }
-                    glib::ControlFlow::Continue
-                })
-                .unwrap()
-            })
-            .collect();
-        let ending = std::thread::spawn(move || runtime.shutdown());
-        main_loop.run();
-        assert!(ending.join().unwrap());
-        ended(&pipeline);
-        drop((pipeline, second));
-        break;
-    }
+    // A live one plays at once; the other waits in PAUSED for a first frame that never comes.
+    let pipelines: Vec<_> = ["is-live=true", "is-live=false"]
+        .iter()
+        .flat_map(|live| {
+            ["nvfeed name=f processor-id=p", "nvbatch name=f processor-id=p ! fakesink"]
+                .map(|sink| Started::playing(&format!("appsrc {live} caps={CAPS} ! {sink}")))
+        })
+        .collect();
+    let main_loop = glib::MainLoop::new(None, false);
+    let playing = Rc::new(Cell::new(pipelines.len()));
+    let watch = |pipeline: &Started| {
+        let (main_loop, playing) = (main_loop.clone(), playing.clone());
+        let watch = move |_: &gst::Bus, message: &gst::Message| {
+            assert_ne!(message.type_(), gst::MessageType::Error, "{message:?}");
+            if message.type_() == gst::MessageType::Eos {
+                playing.set(playing.get() - 1);
+            }
+            if playing.get() == 0 {
+                main_loop.quit();
+            }
+            glib::ControlFlow::Continue
+        };
+        pipeline.bus.add_watch_local(watch).unwrap()
+    };
+    let _watches: Vec<_> = pipelines.iter().map(watch).collect();
+    let ending = thread::spawn(move || runtime.shutdown());
+    main_loop.run();
+    assert!(ending.join().unwrap());
+    pipelines.iter().for_each(|pipeline| _ = ended(pipeline));
 }
 
 #[test]

@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gst::prelude::*;
 use gstnextvision::runtime::{Runtime, Subscription};
 use parking_lot::{Mutex, MutexGuard};
 

@@ -12,7 +12,7 @@ use gst::prelude::*;
 use gstnextvision::runtime::Runtime;
 
 use crate::{
-    common::{Started, count, element, next_result, owner, wait_for_error},
+    common::{Started, count, decoded, element, launch, next_result, owner, wait_for_error},
     house::{House, ended, shut_down, wait_for_end, wait_until},
 };
 
@@ -62,26 +62,25 @@ fn an_ended_stream_gives_its_place_back_in_playing_and_takes_one_for_a_seek() {
     for sink in ["nvfeed name=f processor-id=p", "nvbatch name=f processor-id=p ! fakesink"] {
         let runtime = limit(1);
         let _owner = owner("p");
-        let first = Started::playing(&format!("videotestsrc num-buffers=5 ! {sink}"));
+        let play = || {
+            let pipeline = Started::playing(&format!("{} ! {sink}", decoded("gate")));
+            wait_for_end(&pipeline);
+            wait_until("the place is free", || runtime.feed_count() == 0);
+            assert_eq!(count(&ended(&pipeline), "results"), 150);
+            pipeline
+        };
+        let rewind = |pipeline: &Started| pipeline.element.seek_simple(gst::SeekFlags::FLUSH, gst::ClockTime::ZERO);
+        let first = play();
+        rewind(&first).unwrap();
         wait_for_end(&first);
         wait_until("the place is free", || runtime.feed_count() == 0);
-        let received = count(&ended(&first), "received");
-        assert_eq!(received, 5);
-        // There is no place for a seek while another feed has it.
-        let second = Started::playing("videotestsrc is-live=true ! nvfeed name=f processor-id=p");
-        next_result(&second.bus).unwrap();
-        let seek = || first.element.seek_simple(gst::SeekFlags::FLUSH, gst::ClockTime::ZERO);
-        seek().ok();
-        assert_eq!(wait_for_error(&first.bus).0, "feed-limit-exceeded");
-        second.set_state(gst::State::Null).unwrap();
-        first.set_state(gst::State::Null).unwrap();
-        first.set_state(gst::State::Playing).unwrap();
-        wait_for_end(&first);
-        wait_until("the place is free", || runtime.feed_count() == 0);
-        seek().unwrap();
-        wait_for_end(&first);
-        assert_eq!(count(&ended(&first), "results"), 10);
-        wait_until("the place is free", || runtime.feed_count() == 0);
+        assert_eq!(count(&ended(&first), "results"), 300);
+        // While another feed has the place there is none for a seek.
+        let second = play();
+        rewind(&first).unwrap();
+        wait_until("the place is taken", || runtime.feed_count() == 1);
+        rewind(&second).ok();
+        assert_eq!(wait_for_error(&second.bus).0, "feed-limit-exceeded");
         drop((first, second));
         assert!(shut_down(&runtime));
     }
@@ -103,11 +102,14 @@ fn a_stream_that_fails_gives_its_place_back() {
 fn a_pipeline_that_is_dropped_without_being_stopped_gives_its_place_back() {
     let _house = House::enter();
     let runtime = limit(1);
-    for _ in 0..20 {
-        let (feed, _bus) = element("nvfeed");
-        feed.set_state(gst::State::Paused).unwrap();
+    for linked in [false, true].repeat(10) {
+        let sink = if linked { "nvbatch ! fakesink" } else { "nvfeed" };
+        let pipeline = launch(&format!("appsrc ! {sink}"));
+        pipeline.set_state(gst::State::Playing).unwrap();
         assert_eq!(runtime.feed_count(), 1);
-        drop(feed);
+        // Messages refer to their elements.
+        pipeline.bus().unwrap().set_flushing(true);
+        drop(pipeline);
         assert_eq!(runtime.feed_count(), 0);
     }
 }
