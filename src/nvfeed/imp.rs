@@ -20,7 +20,7 @@ use super::{
     pause::Pause,
 };
 use crate::runtime::{
-    Error, ErrorCode, Feed, FeedConfig, FeedListener, FeedSettings, FrameTimes, OwnedFeed, Rejected, Runtime,
+    Error, ErrorCode, Feed, FeedConfig, FeedListener, FeedSettings, FrameTimes, Origin, OwnedFeed, Rejected, Runtime,
     properties,
 };
 
@@ -187,7 +187,14 @@ impl ElementImpl for NvFeed {
         if matches!(transition, gst::StateChange::PausedToPlaying | gst::StateChange::PausedToReady) {
             self.pause.end(self.obj().upcast_ref());
         }
+        let set_playing = |playing| {
+            if let Some(running) = self.running() {
+                running.feed.set_playing(playing);
+            }
+        };
         match (transition, &result) {
+            (gst::StateChange::PausedToPlaying, Ok(_)) => set_playing(true),
+            (gst::StateChange::PlayingToPaused, Ok(_)) => set_playing(false),
             (gst::StateChange::PausedToReady, _) | (gst::StateChange::ReadyToPaused, Err(_)) => self.stop_feed(),
             (gst::StateChange::ReadyToNull, _) | (gst::StateChange::NullToReady, Err(_)) => {
                 let runtime = self.state.lock().runtime.take();
@@ -244,7 +251,12 @@ impl BaseSinkImpl for NvFeed {
     fn event(&self, event: gst::Event) -> bool {
         if let Some(running) = self.running() {
             match event.view() {
-                gst::EventView::Eos(_) if !self.drain(&running, &event) => return false,
+                gst::EventView::Eos(_) => {
+                    running.feed.end_of_stream();
+                    if !self.drain(&running, &event) {
+                        return false;
+                    }
+                }
                 gst::EventView::Segment(segment) => self.set_segment(segment.segment()),
                 // Before the base class waits for the thread that may be waiting for room.
                 gst::EventView::FlushStart(_) => drop(running.feed.flush_start()),
@@ -318,6 +330,7 @@ impl NvFeed {
                 settings,
                 passes_frames: false,
                 listener: Arc::downgrade(&listener),
+                origin: Origin::of(&*self.obj()),
             })
             .map_err(refused)?;
         outlet.set_feed(place.clone());
@@ -379,6 +392,9 @@ impl NvFeed {
         // In any other format there is no running time.
         let segment = segment.downcast_ref::<gst::ClockTime>().cloned().unwrap_or_default();
         self.state.lock().segment = segment;
+        if let Some(running) = self.running() {
+            running.feed.begin_segment();
+        }
     }
 
     fn times(&self, buffer: &gst::BufferRef) -> FrameTimes {

@@ -5,10 +5,13 @@
 //! None is held while anything outside is called.
 
 mod batch;
+mod broadcast;
 mod clock;
+mod coalesce;
 pub mod config;
 mod counters;
 mod error;
+mod event;
 mod feed;
 mod figures;
 mod former;
@@ -18,18 +21,24 @@ mod instance;
 mod lane;
 mod monitor;
 mod object;
+mod origin;
+mod output;
 mod panics;
 mod pool;
 mod processor;
 pub mod properties;
+mod redact;
 mod registry;
 mod result;
 mod settings;
 mod source;
 mod startup;
+mod timers;
+mod upstream;
 
 use once_cell::sync::Lazy;
 
+pub use broadcast::Broadcast;
 pub use clock::wall_clock;
 pub use config::{CustomPipelinePolicy, RuntimeConfig};
 pub use counters::{DropCause, FeedCounters, Timing};
@@ -38,13 +47,17 @@ pub use feed::{
     Delivery, Feed, FeedConfig, FeedListener, FeedSnapshot, Frame, FrameCaps, FrameTimes, Inferred, Outcome, Qos,
     Rejected,
 };
+pub use figures::{RingSnapshot, RuntimeSnapshot};
 pub use health::{Event, Field, Health, HealthEvent, Severity, Subscription};
 pub use object::NvRuntime;
+pub use origin::Origin;
+pub use output::Output;
 pub use processor::{Limits, Processor, ProcessorConfig, ProcessorSnapshot};
 pub use registry::{OwnedFeed, OwnedProcessor, Runtime};
 pub use result::FrameResult;
 pub use settings::{FeedSettings, Leaky, RtspSecurity};
 pub use source::SourceCheck;
+pub use timers::Repeating;
 
 static CAT: Lazy<gst::DebugCategory> =
     Lazy::new(|| gst::DebugCategory::new("nextvision", gst::DebugColorFlags::empty(), Some("NextVision runtime")));

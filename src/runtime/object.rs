@@ -1,14 +1,22 @@
 //! The runtime as other languages see it: a GObject, handed out by the `runtime` property of the elements.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use glib::{prelude::*, subclass::prelude::*};
+use glib::{
+    prelude::*,
+    subclass::{Signal, SignalId, prelude::*},
+};
 use once_cell::sync::OnceCell;
 
-use super::{CAT, config, health::Subscription, registry::Runtime};
+use super::{
+    CAT, config,
+    health::{HealthEvent, Subscription},
+    registry::Runtime,
+};
 
 glib::wrapper! {
-    /// Properties: the limits of [`RuntimeConfig`](super::RuntimeConfig), `feed-count`, `uptime`, `diagnostics`. Signal: `health (GstStructure)`.
+    /// Properties: the limits of [`RuntimeConfig`](super::RuntimeConfig), `feed-count`, `uptime`, `diagnostics`.
+    /// Signals: `health (GstStructure)`, `output (GstStructure)`.
     pub struct NvRuntime(ObjectSubclass<imp::NvRuntime>);
 }
 
@@ -25,8 +33,18 @@ impl NvRuntime {
                 }
             },
         );
+        let listened = object.downgrade();
+        let told = object.downgrade();
+        let output = runtime.output().subscribe(
+            move || listened.upgrade().is_some_and(|object| object.has_output_handler()),
+            move |result, _lost| {
+                if let Some(object) = told.upgrade() {
+                    object.emit_by_name::<()>("output", &[&**result]);
+                }
+            },
+        );
         // A new object is empty.
-        _ = object.imp().inside.set(imp::Inside { runtime, _health: health });
+        _ = object.imp().inside.set(imp::Inside { runtime, _health: health, _output: output });
         object
     }
 
@@ -36,9 +54,19 @@ impl NvRuntime {
     }
 
     fn has_health_handler(&self) -> bool {
-        static HEALTH: LazyLock<Option<glib::subclass::SignalId>> =
-            LazyLock::new(|| glib::subclass::SignalId::lookup("health", NvRuntime::static_type()));
-        HEALTH.is_some_and(|signal| glib::signal::signal_has_handler_pending(self, signal, None, true))
+        static HEALTH: LazyLock<Option<SignalId>> =
+            LazyLock::new(|| SignalId::lookup("health", NvRuntime::static_type()));
+        self.has_handler(*HEALTH)
+    }
+
+    fn has_output_handler(&self) -> bool {
+        static OUTPUT: LazyLock<Option<SignalId>> =
+            LazyLock::new(|| SignalId::lookup("output", NvRuntime::static_type()));
+        self.has_handler(*OUTPUT)
+    }
+
+    fn has_handler(&self, signal: Option<SignalId>) -> bool {
+        signal.is_some_and(|signal| glib::signal::signal_has_handler_pending(self, signal, None, true))
     }
 }
 
@@ -47,7 +75,8 @@ mod imp {
 
     pub struct Inside {
         pub runtime: Runtime,
-        pub _health: Subscription,
+        pub _health: Subscription<HealthEvent>,
+        pub _output: Subscription<Arc<gst::Structure>>,
     }
 
     #[derive(Default)]
@@ -87,14 +116,10 @@ mod imp {
             &PROPERTIES
         }
 
-        fn signals() -> &'static [glib::subclass::Signal] {
-            static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
-                vec![
-                    glib::subclass::Signal::builder("health")
-                        .param_types([gst::Structure::static_type()])
-                        .run_last()
-                        .build(),
-                ]
+        fn signals() -> &'static [Signal] {
+            static SIGNALS: LazyLock<Vec<Signal>> = LazyLock::new(|| {
+                let told = |name| Signal::builder(name).param_types([gst::Structure::static_type()]).run_last().build();
+                vec![told("health"), told("output")]
             });
             &SIGNALS
         }
@@ -112,7 +137,7 @@ mod imp {
             match pspec.name() {
                 "feed-count" => (runtime.feed_count() as u32).to_value(),
                 "uptime" => runtime.uptime().to_value(),
-                "diagnostics" => runtime.diagnostics().to_value(),
+                "diagnostics" => runtime.snapshot().to_structure().to_value(),
                 name => config::get(&runtime.config(), name).unwrap_or_else(|| pspec.default_value().clone()),
             }
         }

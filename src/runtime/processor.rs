@@ -18,6 +18,7 @@ use super::{
     former::{Complete, Decision, Former, Reservation},
     health::Health,
     histogram::Histogram,
+    origin::Origin,
     panics,
 };
 use crate::inference::{BatchDim, Model, ModelConfig, ModelDescription, Placement};
@@ -37,6 +38,8 @@ pub struct ProcessorConfig {
     pub response_timeout: Time,
     pub startup_timeout: Time,
     pub batch_join_timeout: Time,
+    /// The pipeline that the owner's element is in.
+    pub origin: Origin,
 }
 
 /// The config with everything automatic decided.

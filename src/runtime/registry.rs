@@ -20,9 +20,11 @@ use super::{
     health::{Event, Health, Severity},
     monitor::Monitor,
     object::NvRuntime,
+    output::Output,
     pool::Pool,
     processor::{Processor, ProcessorConfig},
     startup,
+    timers::{Repeating, Timers},
 };
 
 /// A handle of the one runtime of the process; it lives as long as somebody holds one.
@@ -33,8 +35,11 @@ pub(super) struct Inner {
     started: Time,
     pub(super) pool: Arc<Pool>,
     pub(super) health: Arc<Health>,
+    pub(super) output: Arc<Output>,
     registry: Mutex<Registry>,
+    detached_threads: AtomicU64,
     monitor: Monitor,
+    pub(super) timers: Timers,
     /// The runtime as other languages see it, while anybody holds it.
     pub(super) object: Mutex<glib::WeakRef<NvRuntime>>,
 }
@@ -66,9 +71,12 @@ impl Runtime {
         let inner = Arc::new_cyclic(|inner| Inner {
             started: clock::now(),
             health: Health::new(pool.clone(), config.health_capacity as usize),
+            output: Output::new(pool.clone(), config.output_capacity as usize),
             pool,
             registry: Mutex::new(Registry { config, feeds: BTreeMap::new(), processors: HashMap::new() }),
+            detached_threads: AtomicU64::new(0),
             monitor: Monitor::new(inner.clone()),
+            timers: Timers::default(),
             object: Mutex::new(glib::WeakRef::new()),
         });
         *current = Arc::downgrade(&inner);
@@ -94,6 +102,23 @@ impl Runtime {
         &self.0.health
     }
 
+    /// Threads that were left behind so far.
+    pub fn detached_threads(&self) -> u64 {
+        self.0.detached_threads.load(Ordering::Relaxed)
+    }
+
+    /// All results of all feeds.
+    pub fn output(&self) -> &Arc<Output> {
+        &self.0.output
+    }
+
+    /// Has `job` done on the pool each `interval` nanoseconds, as long as what is returned is kept. A job that takes
+    /// longer is not done twice at a time.
+    pub fn every(&self, interval: Time, job: impl Fn() + Send + Sync + 'static) -> Arc<Repeating> {
+        self.0.monitor.start();
+        self.0.timers.every(interval, clock::now(), job)
+    }
+
     pub fn feed_count(&self) -> usize {
         self.0.registry.lock().feeds.len()
     }
@@ -110,6 +135,7 @@ impl Runtime {
         change(&mut config);
         config.check()?;
         self.0.health.set_capacity(config.health_capacity as usize);
+        self.0.output.set_capacity(config.output_capacity as usize);
         registry.config = config;
         Ok(())
     }
@@ -142,7 +168,9 @@ impl Runtime {
                 });
             }
             let id = IDS.fetch_add(1, Ordering::Relaxed);
-            let feed = Arc::new(Feed::new(id, config, self.0.pool.clone()));
+            self.0.health.know_feed(id, config.origin.clone());
+            let (pool, health, output) = (self.0.pool.clone(), self.0.health.clone(), self.0.output.clone());
+            let feed = Arc::new(Feed::new(id, config, pool, health, output));
             registry.feeds.insert(id, feed.clone());
             let processor = registry.processors.get(feed.processor_id()).and_then(Slot::ready).cloned();
             (feed, processor)
@@ -165,6 +193,7 @@ impl Runtime {
             self.0.health.emit(|| {
                 Event::new("feed-stopped", Severity::Info).of_feed(feed.id(), feed.name()).text("reason", "requested")
             });
+            self.0.health.forget_feed(feed.id());
         }
     }
 
@@ -183,6 +212,8 @@ impl Runtime {
             }
             registry.processors.insert(id.clone(), Slot::Busy);
         }
+        self.0.monitor.start();
+        let origin = config.origin.clone();
         let begun = clock::now();
         let processor = match startup::start(config, &self.0.health) {
             Ok(processor) => processor,
@@ -196,6 +227,7 @@ impl Runtime {
             registry.processors.insert(id.clone(), Slot::Ready(processor.clone()));
             registry.feeds.values().filter(|feed| feed.processor_id() == id).cloned().collect()
         };
+        self.0.health.know_processor(processor.id().clone(), origin);
         self.0.health.emit(|| {
             Event::new("processor-ready", Severity::Info)
                 .of_processor(processor.id())
@@ -223,16 +255,19 @@ impl Runtime {
                     .of_feed(feed.id(), feed.name())
                     .of_processor(processor.id())
             });
+            self.0.health.emit(|| Event::new("feed-pending", Severity::Info).of_feed(feed.id(), feed.name()));
         }
         let left = processor.stop();
         if left > 0 {
             gst::warning!(CAT, "processor '{id}': {left} instances do not return from the model; left behind");
+            self.0.detached_threads.fetch_add(left as u64, Ordering::Relaxed);
             self.0.health.emit(|| {
                 Event::new("thread-detached", Severity::Error).of_processor(processor.id()).text("label", "instance")
             });
         }
         self.0.registry.lock().processors.remove(id);
         self.0.health.emit(|| Event::new("processor-removed", Severity::Info).of_processor(processor.id()));
+        self.0.health.forget_processor(id);
     }
 
     fn bind(&self, feed: &Arc<Feed>, processor: &Arc<Processor>) {

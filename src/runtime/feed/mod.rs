@@ -5,6 +5,7 @@
 //! [`Feed::next`] (a linked `nvbatch`).
 
 mod frame;
+mod report;
 mod state;
 mod work;
 
@@ -24,12 +25,16 @@ use super::{
     CAT, Error, ErrorCode,
     clock::{self, Time},
     counters::{DropCause, FeedCounters, Timing},
+    health::Health,
     lane::{Given, Lane},
+    origin::Origin,
+    output::{self, Output},
     pool::Pool,
     processor::Processor,
     settings::{FeedSettings, Leaky, RtspSecurity},
 };
 pub use frame::{Delivery, FeedListener, Frame, FrameCaps, FrameTimes, Inferred, Outcome, Rejected};
+use report::Arrival;
 use state::State;
 use work::KeptPreprocessor;
 
@@ -44,6 +49,8 @@ pub struct FeedConfig {
     pub passes_frames: bool,
     /// Called with nothing locked.
     pub listener: Weak<dyn FeedListener>,
+    /// The pipeline that the feed's element is in.
+    pub origin: Origin,
 }
 
 pub struct Feed {
@@ -53,6 +60,8 @@ pub struct Feed {
     passes_frames: bool,
     listener: Weak<dyn FeedListener>,
     pool: Arc<Pool>,
+    health: Arc<Health>,
+    output: Arc<Output>,
     /// Taken with nothing else held, and nothing else is taken while it is held.
     state: Mutex<State>,
     /// Something changed for whoever waits: room, a result to give out, an end.
@@ -87,7 +96,7 @@ pub struct FeedSnapshot {
 }
 
 impl Feed {
-    pub(super) fn new(id: u64, config: FeedConfig, pool: Arc<Pool>) -> Self {
+    pub(super) fn new(id: u64, config: FeedConfig, pool: Arc<Pool>, health: Arc<Health>, output: Arc<Output>) -> Self {
         Self {
             id,
             name: config.name,
@@ -95,6 +104,8 @@ impl Feed {
             passes_frames: config.passes_frames,
             listener: config.listener,
             pool,
+            health,
+            output,
             state: Mutex::new(State::new(config.settings)),
             changed: Condvar::new(),
             preprocessors: Mutex::new(Vec::new()),
@@ -139,8 +150,33 @@ impl Feed {
         state.caps = Some(Arc::new(FrameCaps { info, generation }));
     }
 
+    /// Frames that follow are of a new segment: nothing is missing before the first of them.
+    pub fn begin_segment(&self) {
+        let mut state = self.state.lock();
+        state.begins = true;
+        state.at_end = false;
+    }
+
+    /// No frame is expected until a segment begins or a frame comes.
+    pub fn end_of_stream(&self) {
+        self.state.lock().at_end = true;
+    }
+
+    /// Whether the pipeline plays: a feed that is paused does not stall.
+    pub fn set_playing(&self, playing: bool) {
+        let mut state = self.state.lock();
+        state.paused = !playing;
+        state.quiet_since = clock::now();
+    }
+
     /// Takes a frame. Waits for room where the feed is not leaky.
     pub fn submit(&self, buffer: gst::Buffer, times: FrameTimes) -> Result<(), Rejected> {
+        let arrival = self.take(buffer, times)?;
+        self.report_arrival(arrival);
+        Ok(())
+    }
+
+    fn take(&self, buffer: gst::Buffer, times: FrameTimes) -> Result<Arrival, Rejected> {
         let arrival = clock::now();
         let mut state = self.state.lock();
         let interval = u64::from(state.settings.interval.max(1));
@@ -161,16 +197,18 @@ impl Feed {
                     break;
                 }
                 Leaky::Downstream | Leaky::Upstream => {
-                    let frame = state.new_frame(buffer, times, arrival)?;
+                    let (frame, news) = state.new_frame(buffer, times, arrival)?;
                     state.counters.drop_frames(cause, 1);
                     drop(state);
+                    self.report_dropped(cause, 1);
                     self.tell_dropped(frame, cause);
-                    return Ok(());
+                    return Ok(news);
                 }
                 Leaky::No | Leaky::Auto => {
                     if state.interrupted {
                         return Err(Rejected::Interrupted(buffer));
                     }
+                    state.waiting += 1;
                     if std::mem::take(&mut state.nudged)
                         && let Some(processor) = state.processor.clone()
                     {
@@ -178,28 +216,30 @@ impl Feed {
                     } else {
                         self.changed.wait(&mut state);
                     }
+                    state.waiting -= 1;
                 }
             }
         }
-        let frame = state.new_frame(buffer, times, arrival)?;
+        let (frame, news) = state.new_frame(buffer, times, arrival)?;
         if passed_over {
             state.counters.skipped += 1;
             if self.passes_frames {
                 state.lane.pass(Delivery::Frame(frame, None));
                 self.changed.notify_all();
             }
-            return Ok(());
+            return Ok(news);
         }
         state.lane.queue(frame);
         let processor = state.processor.clone();
         drop(state);
         if let Some((frame, cause)) = dropped {
+            self.report_dropped(cause, 1);
             self.tell_dropped(frame, cause);
         }
         if let Some(processor) = processor {
             processor.frame_arrived(self.id, arrival);
         }
-        Ok(())
+        Ok(news)
     }
 
     /// There is room in a batch. Whoever waits for room in [`Feed::submit`] makes use of it.
@@ -234,7 +274,10 @@ impl Feed {
                 drop(state);
                 self.take_turn(turn);
                 return Some(match given {
-                    Given::Frame(frame, outcome) => Delivery::Frame(frame, Some(outcome)),
+                    Given::Frame(frame, mut outcome) => {
+                        self.given_out(&frame, &mut outcome);
+                        Delivery::Frame(frame, Some(outcome))
+                    }
                     Given::Passing(item) => item,
                 });
             }
@@ -277,6 +320,7 @@ impl Feed {
         let mut state = self.state.lock();
         self.wait_for_handler(&mut state);
         state.flushing = false;
+        state.begins = true;
     }
 
     fn wait_for_handler(&self, state: &mut MutexGuard<State>) {
@@ -367,9 +411,12 @@ impl Feed {
     /// Becomes `Some(age)` once when no frame came for `stall-timeout`.
     pub(super) fn newly_stalled(&self, now: Time) -> Option<Time> {
         let mut state = self.state.lock();
-        let age = now.saturating_sub(state.last_frame?);
-        let stalled = state.settings.stall_timeout > 0 && age >= state.settings.stall_timeout;
-        (stalled && !std::mem::replace(&mut state.stalled, stalled)).then_some(age)
+        let age = now.saturating_sub(state.quiet_since);
+        let timeout = state.settings.stall_timeout;
+        // Who waits for room has a frame in hand: it is not upstream that stalls.
+        let expects_frames = !state.paused && !state.at_end && state.waiting == 0 && state.error.is_none();
+        let stalled = timeout > 0 && age >= timeout && expects_frames;
+        (stalled && !std::mem::replace(&mut state.stalled, true)).then_some(age)
     }
 
     pub fn rtsp_security(&self) -> RtspSecurity {
@@ -421,6 +468,14 @@ impl Feed {
             Delivery::Frame(..) => None,
         };
         passing.into_iter().filter_map(event).collect()
+    }
+
+    /// Everybody who listens to the runtime's results gets this one as well.
+    fn given_out(&self, frame: &Frame, outcome: &mut Outcome) {
+        if let Outcome::Result(inferred) = outcome {
+            self.report_lag(frame.arrival);
+            output::send(&self.output, &self.health, (self.id, &self.name), frame, inferred);
+        }
     }
 
     fn tell_dropped(&self, frame: Frame, cause: DropCause) {
