@@ -12,10 +12,11 @@
 //! ## Example
 //!
 //! ```text
-//! gst-launch-1.0 -m nvhealth max-feeds=8 nvbatch processor-id=det model=models/shapes.onnx videotestsrc num-buffers=100 ! nvfeed processor-id=det message=false
+//! gst-launch-1.0 -m nvbatch processor-id=det model=models/shapes.onnx videotestsrc num-buffers=100 ! nvfeed processor-id=det message=false nvhealth max-feeds=8
 //! ```
 //!
-//! Shows a feed that comes, is bound to its model, starts and stops, and its figures.
+//! Shows a model that is loaded, a feed that comes, is bound to it and starts, and their figures. What was added last
+//! starts first: written last it hears of the model as well.
 
 mod imp;
 mod own_properties;

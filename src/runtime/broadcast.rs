@@ -17,13 +17,14 @@ use parking_lot::Mutex;
 use super::{CAT, pool::Pool};
 
 type Wants = Box<dyn Fn() -> bool + Send + Sync>;
+type Subscribers<T> = Arc<[Arc<Subscriber<T>>]>;
 /// Called with an item, and how many were lost right before it.
 type Callback<T> = Box<dyn Fn(&T, u64) + Send + Sync>;
 
 pub struct Broadcast<T> {
     pool: Arc<Pool>,
-    /// A leaf.
-    subscribers: Mutex<Vec<Arc<Subscriber<T>>>>,
+    /// Replaced whole, so that it can be looked at with nothing locked. A leaf.
+    subscribers: Mutex<Subscribers<T>>,
     /// How many there are, to be read without the lock.
     listening: AtomicUsize,
     capacity: AtomicUsize,
@@ -89,7 +90,7 @@ impl<T: Clone + Send + 'static> Broadcast<T> {
     pub(super) fn new(pool: Arc<Pool>, capacity: usize) -> Arc<Self> {
         Arc::new(Self {
             pool,
-            subscribers: Mutex::new(Vec::new()),
+            subscribers: Mutex::new(Arc::new([])),
             listening: AtomicUsize::new(0),
             capacity: AtomicUsize::new(capacity),
             lost: AtomicU64::new(0),
@@ -109,7 +110,7 @@ impl<T: Clone + Send + 'static> Broadcast<T> {
 
     /// Items that wait for the subscriber that is furthest behind.
     pub(super) fn lag(&self) -> usize {
-        let subscribers = self.subscribers.lock().clone();
+        let subscribers = self.subscribers();
         subscribers.iter().map(|subscriber| subscriber.ring.lock().items.len()).max().unwrap_or(0)
     }
 
@@ -124,14 +125,14 @@ impl<T: Clone + Send + 'static> Broadcast<T> {
         let (wants, callback) = (Box::new(wants), Box::new(callback));
         let subscriber = Arc::new(Subscriber { wants, callback, ring: Mutex::new(Ring::new()) });
         let mut subscribers = self.subscribers.lock();
-        subscribers.push(subscriber.clone());
+        *subscribers = subscribers.iter().chain([&subscriber]).cloned().collect();
         self.listening.store(subscribers.len(), Ordering::Release);
         Subscription { subscriber, broadcast: Arc::downgrade(self) }
     }
 
     /// Whether anybody listens at the moment.
     pub(super) fn is_wanted(&self) -> bool {
-        self.listening.load(Ordering::Acquire) > 0 && !self.listeners().is_empty()
+        self.listening.load(Ordering::Acquire) > 0 && self.subscribers().iter().any(|subscriber| (subscriber.wants)())
     }
 
     /// Tells every subscriber, soon. Never blocks. `make` is called where anybody listens, and must be quick: what is
@@ -149,7 +150,9 @@ impl<T: Clone + Send + 'static> Broadcast<T> {
         if self.listening.load(Ordering::Acquire) == 0 {
             return Sent::default();
         }
-        let listeners = self.listeners();
+        // Asked with nothing locked.
+        let subscribers = self.subscribers();
+        let listeners: Vec<_> = subscribers.iter().filter(|subscriber| (subscriber.wants)()).collect();
         if listeners.is_empty() {
             return Sent::default();
         }
@@ -174,7 +177,7 @@ impl<T: Clone + Send + 'static> Broadcast<T> {
                 };
                 sent.taken += 1;
                 if schedule {
-                    idle.push(subscriber);
+                    idle.push(subscriber.clone());
                 }
             }
         }
@@ -185,11 +188,8 @@ impl<T: Clone + Send + 'static> Broadcast<T> {
         sent
     }
 
-    /// Those who want something now. They are asked with nothing locked.
-    fn listeners(&self) -> Vec<Arc<Subscriber<T>>> {
-        let mut listeners = self.subscribers.lock().clone();
-        listeners.retain(|subscriber| (subscriber.wants)());
-        listeners
+    fn subscribers(&self) -> Subscribers<T> {
+        self.subscribers.lock().clone()
     }
 }
 
@@ -218,7 +218,8 @@ impl<T> Drop for Subscription<T> {
         self.subscriber.ring.lock().ended = true;
         if let Some(broadcast) = self.broadcast.upgrade() {
             let mut subscribers = broadcast.subscribers.lock();
-            subscribers.retain(|subscriber| !Arc::ptr_eq(subscriber, &self.subscriber));
+            let others = subscribers.iter().filter(|subscriber| !Arc::ptr_eq(subscriber, &self.subscriber));
+            *subscribers = others.cloned().collect();
             broadcast.listening.store(subscribers.len(), Ordering::Release);
         }
     }

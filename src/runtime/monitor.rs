@@ -91,7 +91,7 @@ fn look_around(runtime: &Runtime) {
         if frames > 0 {
             gst::warning!(CAT, "processor '{}': no answer for {frames} frames", processor.id());
             runtime.health().emit(|| {
-                Event::new("batch-timeout", Severity::Error).of_processor(processor.id()).count("frames", frames)
+                Event::new("batch-timeout", Severity::Error).of_processor(processor.id()).sum("frames", frames)
             });
         }
     }
