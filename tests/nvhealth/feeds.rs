@@ -84,7 +84,7 @@ fn a_gap_in_the_stream_is_a_discontinuity_and_its_beginning_is_none() {
     end_stream(&source);
     while next_result(&pipeline.bus).is_some() {}
     drop(pipeline);
-    watch.wait_for_sum("discontinuity", Info, "count", 2);
+    watch.wait_for_sum("discontinuity", Warning, "count", 2);
 }
 
 #[test]

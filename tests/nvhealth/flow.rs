@@ -3,7 +3,7 @@
 use std::sync::{Mutex, mpsc};
 
 use gst::prelude::*;
-use gstnextvision::runtime::Severity::Warning;
+use gstnextvision::runtime::Severity::{Error, Info, Warning};
 
 use crate::{
     common::{Started, count, next_result, owner, stats},
@@ -65,7 +65,7 @@ fn frames_past_their_deadline_expire() {
     let pipeline = Started::playing(
         "videotestsrc num-buffers=3 ! nvfeed name=f feed-name=expired processor-id=expired deadline=1 max-queued=4",
     );
-    watch.wait_for("feed-started", gstnextvision::runtime::Severity::Info);
+    watch.wait_for("feed-started", Info);
     let _owner = owner("expired");
     assert!(next_result(&pipeline.bus).is_none());
     assert_eq!(count(&stats(&pipeline.child("f")), "dropped-expired"), 3);
@@ -94,4 +94,18 @@ fn a_result_that_comes_late_lags() {
     let lag = watch.wait_for("frame-lag", Warning);
     assert!(number(&lag, "age") > 1_000_000_000 && number(&lag, "frames") > 0, "{lag:?}");
     stats(&pipeline.child("f"));
+}
+
+#[test]
+fn results_that_cannot_be_written_are_told_to_the_last() {
+    let watch = Watch::feed("unwritten");
+    let _owner = owner("unwritten");
+    let pipeline = Started::playing(
+        "videotestsrc num-buffers=30 ! nvfeed name=f feed-name=unwritten processor-id=unwritten location=/dev/full",
+    );
+    while next_result(&pipeline.bus).is_some() {}
+    assert_eq!(count(&stats(&pipeline.child("f")), "location-lost"), 30);
+    drop(pipeline);
+    watch.wait_for_sum("sink-error", Error, "count", 30);
+    watch.wait_for("feed-stopped", Info);
 }

@@ -34,7 +34,7 @@ impl Feed {
             self.health.emit(|| self.event("feed-recovered", Severity::Info));
         }
         if arrival.gap {
-            self.health.emit(|| self.event("discontinuity", Severity::Info));
+            self.health.emit(|| self.event("discontinuity", Severity::Warning));
         }
     }
 
@@ -82,5 +82,96 @@ impl State {
     /// Whether the result of a frame lags, unless the processor takes that long.
     pub fn may_lag(&self, arrival: Time) -> bool {
         clock::now().saturating_sub(arrival) > self.tolerated_wait()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Weak};
+
+    use super::*;
+    use crate::runtime::{
+        FeedConfig, FeedListener, FeedSettings, Frame, Health, Origin, Outcome, Output, Rejected, feed::FrameTimes,
+        pool::Pool,
+    };
+
+    const SECOND: Time = 1_000_000_000;
+
+    struct Nobody;
+
+    impl FeedListener for Nobody {
+        fn deliver(&self, _frame: Frame, _outcome: Outcome) {}
+        fn wants_results(&self) -> bool {
+            false
+        }
+        fn dropped(&self, _frame: Frame, _cause: DropCause) {}
+        fn failed(&self, _error: crate::runtime::Error) {}
+        fn latency_changed(&self) {}
+    }
+
+    fn feed(settings: FeedSettings) -> Feed {
+        gst::init().unwrap();
+        let pool = Arc::new(Pool::new());
+        let listener: Weak<Nobody> = Weak::new();
+        let config = FeedConfig {
+            name: "f".into(),
+            processor_id: "p".into(),
+            settings,
+            passes_frames: false,
+            listener,
+            origin: Origin::default(),
+        };
+        let feed = Feed::new(1, config, pool.clone(), Health::new(pool.clone(), 1), Output::new(pool, 1));
+        feed.set_caps(gst_video::VideoInfo::builder(gst_video::VideoFormat::Gray8, 8, 8).build().unwrap());
+        feed
+    }
+
+    fn frame() -> gst::Buffer {
+        gst::Buffer::with_size(64).unwrap()
+    }
+
+    #[test]
+    fn a_feed_stalls_once_after_its_timeout_and_again_after_it_recovered() {
+        let feed = feed(FeedSettings { stall_timeout: 5 * SECOND, max_queued: 9, ..FeedSettings::default() });
+        let stalls_in = |seconds: u64| feed.newly_stalled(clock::now() + seconds * SECOND).is_some();
+        assert!(!stalls_in(4) && stalls_in(6) && !stalls_in(7), "before its first frame as well");
+        let arrival = feed.take(frame(), FrameTimes::default()).unwrap();
+        assert_eq!(arrival, Arrival { first: true, recovered: true, gap: false });
+        let arrival = feed.take(frame(), FrameTimes::default()).unwrap();
+        assert_eq!(arrival, Arrival::default());
+        assert!(!stalls_in(4) && stalls_in(6));
+    }
+
+    #[test]
+    fn who_is_paused_at_the_end_or_not_watched_does_not_stall() {
+        let feed = feed(FeedSettings { stall_timeout: 5 * SECOND, max_queued: 9, ..FeedSettings::default() });
+        let stalls = || feed.newly_stalled(clock::now() + 60 * SECOND).is_some();
+        feed.set_playing(false);
+        assert!(!stalls());
+        feed.set_playing(true);
+        feed.end_of_stream();
+        assert!(!stalls());
+        feed.begin_segment();
+        feed.set_settings(FeedSettings { stall_timeout: 0, ..FeedSettings::default() });
+        assert!(!stalls());
+        feed.set_settings(FeedSettings { stall_timeout: 5 * SECOND, ..FeedSettings::default() });
+        assert!(stalls());
+    }
+
+    #[test]
+    fn a_gap_counts_in_the_middle_of_a_segment_only() {
+        let feed = feed(FeedSettings { max_queued: 9, ..FeedSettings::default() });
+        let gap = || {
+            let mut buffer = frame();
+            buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
+            feed.take(buffer, FrameTimes::default()).unwrap().gap
+        };
+        assert!(!gap() && gap());
+        feed.begin_segment();
+        assert!(!gap());
+        feed.flush_start();
+        assert!(matches!(feed.take(frame(), FrameTimes::default()), Err(Rejected::Flushing)));
+        feed.flush_stop();
+        assert!(!gap() && gap());
     }
 }
