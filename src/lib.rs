@@ -3,11 +3,13 @@
 pub mod inference;
 pub mod nvbatch;
 pub mod nvfeed;
+pub mod nvhealth;
 pub mod runtime;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     nvbatch::register(plugin)?;
-    nvfeed::register(plugin)
+    nvfeed::register(plugin)?;
+    nvhealth::register(plugin)
 }
 
 gst::plugin_define!(

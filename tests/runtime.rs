@@ -11,8 +11,8 @@ use std::{
 use gstnextvision::{
     inference::{DecoderKind, ModelConfig, TensorData},
     runtime::{
-        DropCause, Error, ErrorCode, Feed, FeedConfig, FeedListener, FeedSettings, Frame, FrameTimes, Leaky, Outcome,
-        OwnedFeed, OwnedProcessor, ProcessorConfig, Rejected, Runtime,
+        DropCause, Error, ErrorCode, Feed, FeedConfig, FeedListener, FeedSettings, Frame, FrameTimes, Leaky, Origin,
+        Outcome, OwnedFeed, OwnedProcessor, ProcessorConfig, Rejected, Runtime,
     },
 };
 
@@ -35,6 +35,7 @@ fn config(id: &str, model: &str) -> ProcessorConfig {
         response_timeout: 5_000_000_000,
         startup_timeout: 30_000_000_000,
         batch_join_timeout: 10_000_000_000,
+        origin: Origin::default(),
     }
 }
 
@@ -116,6 +117,7 @@ impl TestFeed {
             settings,
             passes_frames: false,
             listener: weak,
+            origin: Origin::default(),
         };
         let feed = Runtime::get().add_feed(config).unwrap();
         feed.set_caps(gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, SIDE, SIDE).build().unwrap());

@@ -8,7 +8,7 @@ use super::{
     processor_properties::{self, ProcessorSettings},
     stream::Stream,
 };
-use crate::runtime::{ElementRuntime, Error, FeedSettings, OwnedProcessor, Processor, Runtime, properties};
+use crate::runtime::{ElementRuntime, Error, FeedSettings, Origin, OwnedProcessor, Processor, Runtime, properties};
 
 pub static CAT: Lazy<gst::DebugCategory> =
     Lazy::new(|| gst::DebugCategory::new("nvbatch", gst::DebugColorFlags::empty(), Some("NextVision inference")));
@@ -110,7 +110,7 @@ impl NvBatch {
         let config = {
             let settings = self.settings.lock();
             settings.processor.check_id()?;
-            settings.processor.model.as_deref().map(|model| settings.processor.config(model))
+            settings.processor.model.as_deref().map(|model| settings.processor.config(model, Origin::of(&*self.obj())))
         };
         let held = Runtime::for_element();
         let runtime = held.clone();
@@ -409,6 +409,13 @@ impl ElementImpl for NvBatch {
             _ => (),
         }
         let changed = self.parent_change_state(transition);
+        if let Some(stream) = self.stream() {
+            match transition {
+                gst::StateChange::PausedToPlaying => stream.feed().set_playing(true),
+                gst::StateChange::PlayingToPaused => stream.feed().set_playing(false),
+                _ => (),
+            }
+        }
         match transition {
             gst::StateChange::ReadyToPaused if changed.is_err() => self.close_stream(),
             gst::StateChange::PausedToReady => self.close_stream(),

@@ -4,7 +4,7 @@ use gst::prelude::*;
 
 use crate::{
     inference::{DecoderKind, ExecutionProvider, ModelConfig},
-    runtime::{Error, ErrorCode, ProcessorConfig},
+    runtime::{Error, ErrorCode, Origin, ProcessorConfig},
 };
 
 /// As set; every field is a property of the same name.
@@ -124,7 +124,7 @@ impl ProcessorSettings {
     }
 
     /// What is asked of the runtime, where `model` is set.
-    pub fn config(&self, model: &str) -> ProcessorConfig {
+    pub fn config(&self, model: &str, origin: Origin) -> ProcessorConfig {
         ProcessorConfig {
             id: self.processor_id.clone(),
             model: ModelConfig {
@@ -144,6 +144,7 @@ impl ProcessorSettings {
             response_timeout: self.response_timeout,
             startup_timeout: self.startup_timeout,
             batch_join_timeout: self.batch_join_timeout,
+            origin,
         }
     }
 }
@@ -262,7 +263,7 @@ mod tests {
             assert!(settings.set(spec.name(), &value), "{} cannot be written", spec.name());
         }
         assert!(settings.set("device-id", &3.to_value()));
-        assert_eq!(settings.config("a.onnx").model.device_id, 3);
+        assert_eq!(settings.config("a.onnx", Origin::default()).model.device_id, 3);
         assert!(!settings.set("colour", &3.to_value()) && settings.get("colour").is_none());
     }
 
@@ -276,7 +277,7 @@ mod tests {
             .field("graph", true)
             .build();
         settings.set("provider-options", &structure.to_value());
-        let options = settings.config("a.onnx").model.provider_options;
+        let options = settings.config("a.onnx", Origin::default()).model.provider_options;
         let expected = [("arena", "same as requested"), ("streams", "4"), ("graph", "true")];
         assert_eq!(options, expected.map(|(name, value)| (name.to_string(), value.to_string())));
     }

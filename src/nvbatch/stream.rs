@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 
 use super::{imp::CAT, notices::Notices, roi};
 use crate::runtime::{
-    Delivery, Error, ErrorCode, Feed, FeedConfig, FeedListener, FeedSettings, Frame, FrameTimes, Inferred, Outcome,
-    OwnedFeed, Rejected, Runtime, StopReason,
+    Delivery, Error, ErrorCode, Feed, FeedConfig, FeedListener, FeedSettings, Frame, FrameTimes, Inferred, Origin,
+    Outcome, OwnedFeed, Rejected, Runtime, StopReason,
 };
 
 /// Ends with [`Stream::close`].
@@ -65,7 +65,9 @@ impl Stream {
         let notices = Arc::new(Notices::new(element));
         let listener: Arc<dyn FeedListener> = notices.clone();
         let listener = Arc::downgrade(&listener);
-        let place = runtime.add_feed(FeedConfig { name, processor_id, settings, passes_frames: true, listener })?;
+        let origin = Origin::of(element);
+        let config = FeedConfig { name, processor_id, settings, passes_frames: true, listener, origin };
+        let place = runtime.add_feed(config)?;
         Ok(Arc::new(Self {
             runtime,
             feed: place.clone(),
@@ -152,6 +154,7 @@ impl Stream {
             gst::EventView::Caps(caps) => self.set_caps(caps.caps())?,
             gst::EventView::Segment(segment) => {
                 *self.segment.lock() = segment.segment().downcast_ref().cloned();
+                self.feed.begin_segment();
                 self.meet_upstream()?;
             }
             _ => (),
@@ -164,7 +167,10 @@ impl Stream {
                     flow.beginnings += 1;
                     flow.upstream_done = false;
                 }
-                gst::EventType::Eos => flow.upstream_done = true,
+                gst::EventType::Eos => {
+                    flow.upstream_done = true;
+                    self.feed.end_of_stream();
+                }
                 _ => (),
             }
             if let Err(error) = flow.returned {

@@ -20,8 +20,8 @@ use super::{
     pause::Pause,
 };
 use crate::runtime::{
-    ElementRuntime, Error, ErrorCode, Feed, FeedConfig, FeedListener, FeedSettings, FeedTicket, FrameTimes, OwnedFeed,
-    Rejected, Runtime, StopReason, properties,
+    ElementRuntime, Error, ErrorCode, Feed, FeedConfig, FeedListener, FeedSettings, FeedTicket, FrameTimes, Origin,
+    OwnedFeed, Rejected, Runtime, StopReason, properties,
 };
 
 pub static CAT: Lazy<gst::DebugCategory> = Lazy::new(|| {
@@ -205,17 +205,10 @@ impl ElementImpl for NvFeed {
         }
         match (transition, &result) {
             (gst::StateChange::PausedToReady, _) | (gst::StateChange::ReadyToPaused, Err(_)) => self.stop_feed(),
-            (gst::StateChange::ReadyToNull, _) | (gst::StateChange::NullToReady, Err(_)) => {
-                self.leave_runtime();
-            }
-            (gst::StateChange::ReadyToPaused | gst::StateChange::PausedToPlaying, Ok(_)) => {
-                // The end may have come when there was nobody to tell it to.
-                if let Some(running) = self.running()
-                    && running.feed.was_stopped()
-                {
-                    running.feed.tell_end_again();
-                }
-            }
+            (gst::StateChange::ReadyToNull, _) | (gst::StateChange::NullToReady, Err(_)) => self.leave_runtime(),
+            (gst::StateChange::ReadyToPaused, Ok(_)) => self.state_reached(None),
+            (gst::StateChange::PausedToPlaying, Ok(_)) => self.state_reached(Some(true)),
+            (gst::StateChange::PlayingToPaused, Ok(_)) => self.state_reached(Some(false)),
             _ => {}
         }
         result
@@ -318,6 +311,17 @@ impl NvFeed {
         set.unwrap_or_else(|| self.obj().name().into())
     }
 
+    fn state_reached(&self, plays: Option<bool>) {
+        let Some(Running { feed, .. }) = self.running() else { return };
+        if let Some(plays) = plays {
+            feed.set_playing(plays);
+        }
+        if feed.was_stopped() && plays != Some(false) {
+            // The end may have come when there was nobody to tell it to.
+            feed.tell_end_again();
+        }
+    }
+
     fn set_interrupted(&self, interrupted: bool) {
         if let Some(running) = self.running() {
             running.feed.set_interrupted(interrupted);
@@ -353,6 +357,7 @@ impl NvFeed {
             settings,
             passes_frames: false,
             listener: Arc::downgrade(&listener),
+            origin: Origin::of(&*self.obj()),
         };
         let place = match ticket {
             Some(ticket) => ticket.open(config),
@@ -391,6 +396,7 @@ impl NvFeed {
 
     /// The stream ends by itself: posts the end after the last result, and gives the place back.
     fn end_of_stream(&self, running: &Running, event: gst::Event) -> bool {
+        running.feed.end_of_stream();
         if !self.drain(running, &event) || !self.parent_event(event) {
             return false;
         }
@@ -439,6 +445,9 @@ impl NvFeed {
         // In any other format there is no running time.
         let segment = segment.downcast_ref::<gst::ClockTime>().cloned().unwrap_or_default();
         self.state.lock().segment = segment;
+        if let Some(running) = self.running() {
+            running.feed.begin_segment();
+        }
     }
 
     fn times(&self, buffer: &gst::BufferRef) -> FrameTimes {

@@ -37,8 +37,6 @@ pub struct Outlet {
     source: SourceCheck,
     /// Frames that the model could not answer. A leaf.
     failures: Mutex<Throttle>,
-    /// Lines that could not be written. A leaf.
-    losses: Mutex<Throttle>,
 }
 
 impl Outlet {
@@ -51,7 +49,6 @@ impl Outlet {
             failed: AtomicBool::new(false),
             source: SourceCheck::default(),
             failures: Mutex::default(),
-            losses: Mutex::default(),
         }
     }
 
@@ -110,12 +107,13 @@ impl Outlet {
         let signal = RESULT.filter(|&signal| glib::signal::signal_has_handler_pending(element, signal, None, true));
         let message = element.imp().posts_messages();
         if signal.is_some() || message {
-            let structure = result.to_structure();
+            let structure = result.shared_structure();
             if let Some(signal) = signal {
-                element.emit::<()>(signal, &[&structure]);
+                element.emit::<()>(signal, &[&*structure]);
             }
             if message {
-                _ = element.post_message(gst::message::Element::builder(structure).src(element).build());
+                _ = element
+                    .post_message(gst::message::Element::builder(Arc::unwrap_or_clone(structure)).src(element).build());
             }
         }
         if let Some(location) = &self.location {
@@ -130,15 +128,10 @@ impl Outlet {
         match location.write(line) {
             Written::Whole => {}
             Written::Recovered => {
-                let lost = self.losses.lock().rest();
                 gst::info!(CAT, obj = element, "results are written to {} again", location.path().display());
-                if let Some(lost) = lost {
-                    self.emit_sink_error(feed, lost, "written again");
-                }
+                self.runtime.health().settle(Some(feed.id()), None);
             }
             Written::Lost { error, first } => {
-                let told = self.losses.lock().happened(Instant::now());
-                let Some(count) = told else { return };
                 let detail = format!("cannot write results to {}: {error}", location.path().display());
                 if first {
                     gst::element_warning!(
@@ -147,18 +140,14 @@ impl Outlet {
                         ("{detail}: they are lost until it can be written again, and the feed goes on")
                     );
                 }
-                self.emit_sink_error(feed, count, &detail);
+                self.runtime.health().emit(|| {
+                    Event::new("sink-error", Severity::Error)
+                        .of_feed(feed.id(), feed.name())
+                        .sum("count", 1)
+                        .text("detail", &detail)
+                });
             }
         }
-    }
-
-    fn emit_sink_error(&self, feed: &Feed, count: u64, detail: &str) {
-        self.runtime.health().emit(|| {
-            Event::new("sink-error", Severity::Error)
-                .of_feed(feed.id(), feed.name())
-                .count("count", count)
-                .text("detail", detail)
-        });
     }
 
     fn tell_failure(&self, element: &NvFeed, error: &Error) {
@@ -183,14 +172,6 @@ impl Outlet {
             .src(element)
             .build();
         _ = element.post_message(message);
-    }
-}
-
-impl Drop for Outlet {
-    fn drop(&mut self) {
-        if let (Some(lost), Some(feed)) = (self.losses.get_mut().rest(), self.feed.get()) {
-            self.emit_sink_error(feed, lost, "the feed has stopped");
-        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! Figures as structures: what `stats` of an element shows. Times are nanoseconds; counts only grow.
 
+use std::collections::BTreeMap;
+
 use super::{
+    clock::Time,
     counters::{DropCause, FeedCounters},
     feed::FeedSnapshot,
     histogram::Histogram,
@@ -71,22 +74,69 @@ impl ProcessorSnapshot {
     }
 }
 
-impl Runtime {
-    /// `nv-diagnostics`: all figures of all feeds and processors.
-    pub fn diagnostics(&self) -> gst::Structure {
-        let feeds = self.feeds().into_iter().map(|feed| glib::SendValue::from(&feed.snapshot().to_structure()));
-        let processors =
-            self.processors().into_iter().map(|processor| glib::SendValue::from(&processor.snapshot().to_structure()));
-        let (feeds, processors) = (gst::Array::new(feeds), gst::Array::new(processors));
+/// How the whole runtime is doing, from the outside.
+#[derive(Debug, Clone)]
+pub struct RuntimeSnapshot {
+    /// Nanoseconds.
+    pub uptime: Time,
+    pub feed_count: usize,
+    pub max_feeds: u32,
+    pub output: RingSnapshot,
+    pub health: RingSnapshot,
+    /// Threads that did not end when they were to, and were left behind.
+    pub detached_threads: u64,
+    /// Those of them that have ended since.
+    pub reaped_threads: u64,
+    pub feeds: BTreeMap<u64, FeedSnapshot>,
+    pub processors: BTreeMap<String, ProcessorSnapshot>,
+}
+
+/// How those who listen keep up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RingSnapshot {
+    /// Messages that wait for the subscriber that is furthest behind.
+    pub lag: usize,
+    /// Messages lost so far, of all subscribers.
+    pub lost: u64,
+}
+
+impl RuntimeSnapshot {
+    /// `nv-diagnostics`; feeds and processors are in the order of their ids.
+    pub fn to_structure(&self) -> gst::Structure {
+        let feeds = self.feeds.values().map(|feed| glib::SendValue::from(&feed.to_structure()));
+        let processors = self.processors.values().map(|processor| glib::SendValue::from(&processor.to_structure()));
         gst::Structure::builder("nv-diagnostics")
-            .field("uptime", self.uptime())
-            .field("feed-count", self.feed_count() as u32)
-            .field("max-feeds", self.config().max_feeds)
-            .field("detached-threads", self.detached().total())
-            .field("reaped-threads", self.detached().reaped())
-            .field("feeds", feeds)
-            .field("processors", processors)
+            .field("uptime", self.uptime)
+            .field("feed-count", self.feed_count as u32)
+            .field("max-feeds", self.max_feeds)
+            .field("output-lag", self.output.lag as u64)
+            .field("output-lost", self.output.lost)
+            .field("health-lag", self.health.lag as u64)
+            .field("health-lost", self.health.lost)
+            .field("detached-threads", self.detached_threads)
+            .field("reaped-threads", self.reaped_threads)
+            .field("feeds", gst::Array::new(feeds))
+            .field("processors", gst::Array::new(processors))
             .build()
+    }
+}
+
+impl Runtime {
+    /// All figures of all feeds and processors.
+    pub fn snapshot(&self) -> RuntimeSnapshot {
+        let feeds: BTreeMap<_, _> = self.feeds().into_iter().map(|feed| (feed.id(), feed.snapshot())).collect();
+        let processors = self.processors().into_iter();
+        RuntimeSnapshot {
+            uptime: self.uptime(),
+            feed_count: feeds.len(),
+            max_feeds: self.config().max_feeds,
+            output: RingSnapshot { lag: self.output().lag(), lost: self.output().lost() },
+            health: self.health().rings(),
+            detached_threads: self.detached().total(),
+            reaped_threads: self.detached().reaped(),
+            feeds,
+            processors: processors.map(|processor| (processor.id().to_string(), processor.snapshot())).collect(),
+        }
     }
 }
 

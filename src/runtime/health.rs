@@ -1,160 +1,33 @@
 //! Health: what happens in the runtime, told to whoever listens.
 //!
-//! Each subscriber has a bounded ring of its own and is called from the pool; one that falls behind loses the oldest
-//! and slows nobody. While nobody listens nothing is built.
+//! Events that can repeat are [coalesced](super::coalesce). While nobody listens nothing is built.
 
-use std::{
-    collections::VecDeque,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use parking_lot::Mutex;
 
-use super::{CAT, clock, pool::Pool};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    Info,
-    Warning,
-    Error,
-}
-
-impl Severity {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
-    }
-}
-
-/// One thing that happened.
-#[derive(Debug, Clone)]
-pub struct Event {
-    pub name: &'static str,
-    pub severity: Severity,
-    pub feed: Option<(u64, String)>,
-    pub processor: Option<Arc<str>>,
-    pub fields: Vec<(&'static str, Field)>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum Field {
-    Count(u64),
-    /// Nanoseconds.
-    Duration(u64),
-    Text(String),
-}
-
-impl Event {
-    pub fn new(name: &'static str, severity: Severity) -> Self {
-        Self { name, severity, feed: None, processor: None, fields: Vec::new() }
-    }
-
-    pub fn of_feed(mut self, id: u64, name: &str) -> Self {
-        self.feed = Some((id, name.into()));
-        self
-    }
-
-    pub fn of_processor(mut self, id: &Arc<str>) -> Self {
-        self.processor = Some(id.clone());
-        self
-    }
-
-    pub fn count(mut self, name: &'static str, count: u64) -> Self {
-        self.fields.push((name, Field::Count(count)));
-        self
-    }
-
-    pub fn duration(mut self, name: &'static str, nanoseconds: u64) -> Self {
-        self.fields.push((name, Field::Duration(nanoseconds)));
-        self
-    }
-
-    pub fn text(mut self, name: &'static str, text: impl Into<String>) -> Self {
-        self.fields.push((name, Field::Text(text.into())));
-        self
-    }
-
-    pub(super) fn batch_error(processor: &Arc<str>, batch_size: usize, detail: &str) -> Self {
-        Self::new("batch-error", Severity::Error)
-            .of_processor(processor)
-            .count("batch-size", batch_size as u64)
-            .text("detail", detail)
-    }
-}
-
-/// An event as it is told: numbered and dated.
-#[derive(Debug, Clone)]
-pub struct HealthEvent {
-    /// One count a process: a gap is a loss.
-    pub seq: u64,
-    /// Nanoseconds since the epoch.
-    pub time: u64,
-    pub event: Event,
-}
-
-impl HealthEvent {
-    /// The `nv-health` structure.
-    pub fn to_structure(&self) -> gst::Structure {
-        let event = &self.event;
-        let mut structure = gst::Structure::builder("nv-health")
-            .field("event", event.name)
-            .field("severity", event.severity.as_str())
-            .field("seq", self.seq)
-            .field("time", self.time);
-        if let Some((id, name)) = &event.feed {
-            structure = structure.field("feed-id", id).field("feed-name", name);
-        }
-        if let Some(processor) = &event.processor {
-            structure = structure.field("processor-id", &**processor);
-        }
-        for (name, field) in &event.fields {
-            structure = match field {
-                Field::Count(value) | Field::Duration(value) => structure.field(*name, value),
-                Field::Text(text) => structure.field(*name, text),
-            };
-        }
-        structure.build()
-    }
-}
-
-type Callback = Box<dyn Fn(&HealthEvent) + Send + Sync>;
-type Wants = Box<dyn Fn() -> bool + Send + Sync>;
-
-/// Ends the subscription when dropped.
-pub struct Subscription {
-    subscriber: Arc<Subscriber>,
-    health: Weak<Health>,
-}
-
-struct Subscriber {
-    /// Whether anybody is behind it at the moment; asked from any thread, must not block.
-    wants: Wants,
-    callback: Callback,
-    /// A leaf.
-    ring: Mutex<Ring>,
-}
-
-#[derive(Default)]
-struct Ring {
-    events: VecDeque<HealthEvent>,
-    scheduled: bool,
-    ended: bool,
-}
+pub use super::{
+    broadcast::Subscription,
+    event::{Event, Field, HealthEvent, Severity},
+};
+use super::{
+    broadcast::{Broadcast, Sent},
+    clock::{self, Time},
+    coalesce::Coalescer,
+    figures::RingSnapshot,
+    origin::{Origin, Origins},
+    pool::Pool,
+};
 
 pub struct Health {
-    pool: Arc<Pool>,
+    events: Arc<Broadcast<HealthEvent>>,
     /// A leaf.
-    subscribers: Mutex<Vec<Arc<Subscriber>>>,
-    /// How many there are, to be read without the lock.
-    listening: AtomicUsize,
-    capacity: AtomicUsize,
+    coalescer: Mutex<Coalescer>,
+    /// A leaf.
+    origins: Mutex<Origins>,
 }
 
 static SEQ: AtomicU64 = AtomicU64::new(1);
@@ -162,89 +35,172 @@ static SEQ: AtomicU64 = AtomicU64::new(1);
 impl Health {
     pub(super) fn new(pool: Arc<Pool>, capacity: usize) -> Arc<Self> {
         Arc::new(Self {
-            pool,
-            subscribers: Mutex::new(Vec::new()),
-            listening: AtomicUsize::new(0),
-            capacity: AtomicUsize::new(capacity),
+            events: Broadcast::new(pool, capacity),
+            coalescer: Mutex::default(),
+            origins: Mutex::default(),
         })
     }
 
     /// Events that may wait for one subscriber.
     pub(super) fn set_capacity(&self, capacity: usize) {
-        self.capacity.store(capacity, Ordering::Relaxed);
+        self.events.set_capacity(capacity);
+    }
+
+    pub(super) fn rings(&self) -> RingSnapshot {
+        RingSnapshot { lag: self.events.lag(), lost: self.events.lost() }
     }
 
     /// `callback` is called from the pool, in order, while `wants` says that somebody listens.
     pub fn subscribe(
-        self: &Arc<Self>,
+        &self,
         wants: impl Fn() -> bool + Send + Sync + 'static,
         callback: impl Fn(&HealthEvent) + Send + Sync + 'static,
-    ) -> Subscription {
-        let (wants, callback) = (Box::new(wants), Box::new(callback));
-        let subscriber = Arc::new(Subscriber { wants, callback, ring: Mutex::default() });
-        let mut subscribers = self.subscribers.lock();
-        subscribers.push(subscriber.clone());
-        self.listening.store(subscribers.len(), Ordering::Release);
-        Subscription { subscriber, health: Arc::downgrade(self) }
+    ) -> Subscription<HealthEvent> {
+        self.events.subscribe(wants, move |event, lost| callback(&HealthEvent { lost, ..event.clone() }))
     }
 
-    /// Tells every subscriber, soon. Never blocks; builds nothing where nobody listens.
+    /// Tells every subscriber, soon, or what can repeat within a second. Never blocks; builds nothing where nobody
+    /// listens.
     pub fn emit(&self, event: impl FnOnce() -> Event) {
-        if self.listening.load(Ordering::Acquire) == 0 {
+        if !self.events.is_wanted() {
             return;
         }
-        let mut subscribers = self.subscribers.lock().clone();
-        subscribers.retain(|subscriber| (subscriber.wants)());
-        if subscribers.is_empty() {
-            return;
+        let mut event = event();
+        event.origins = self.origins.lock().of(&event);
+        if Coalescer::is_for(&event) {
+            let due = self.coalescer.lock().happened(event, clock::now());
+            due.into_iter().for_each(|event| self.tell(event));
+        } else {
+            // What came before the change is told before it.
+            self.settle(event.feed.as_ref().map(|(id, _)| *id), event.processor.as_deref());
+            self.tell(event);
         }
-        let event = event();
-        let told = HealthEvent { seq: SEQ.fetch_add(1, Ordering::Relaxed), time: clock::wall_clock(), event };
-        let capacity = self.capacity.load(Ordering::Relaxed);
-        for subscriber in subscribers {
-            let schedule = {
-                let mut ring = subscriber.ring.lock();
-                if ring.events.len() >= capacity {
-                    ring.events.pop_front();
-                }
-                ring.events.push_back(told.clone());
-                !std::mem::replace(&mut ring.scheduled, true)
-            };
-            if schedule {
-                self.pool.run(move || subscriber.deliver());
+    }
+
+    /// Where events of this feed come from, from now on.
+    pub(super) fn know_feed(&self, id: u64, origin: Origin) {
+        self.origins.lock().feeds.insert(id, origin);
+    }
+
+    pub(super) fn forget_feed(&self, id: u64) {
+        self.origins.lock().feeds.remove(&id);
+    }
+
+    /// As [`Health::know_feed`].
+    pub(super) fn know_processor(&self, id: Arc<str>, origin: Origin) {
+        self.origins.lock().processors.insert(id, origin);
+    }
+
+    pub(super) fn forget_processor(&self, id: &str) {
+        self.origins.lock().processors.remove(id);
+    }
+
+    /// Tells what is kept of this feed or this processor: it goes well again, or is about to end.
+    pub fn settle(&self, feed: Option<u64>, processor: Option<&str>) {
+        let kept = {
+            let mut coalescer = self.coalescer.lock();
+            if coalescer.is_empty() {
+                return;
             }
+            coalescer.settle(feed, processor)
+        };
+        kept.into_iter().for_each(|event| self.tell(event));
+    }
+
+    /// Tells what was kept for a second. Called by the monitor.
+    pub(super) fn tick(&self, now: Time) {
+        let due = self.coalescer.lock().due(now);
+        due.into_iter().for_each(|event| self.tell(event));
+    }
+
+    fn tell(&self, event: Event) {
+        if is_about_health(&event) {
+            return self.tell_of_own_losses(event);
+        }
+        let event = Arc::new(event);
+        let Sent { lost, .. } = self.events.send(|| numbered(event));
+        if lost > 0 {
+            let due = self.coalescer.lock().happened(Event::output_lagged("health", lost), clock::now());
+            due.into_iter().for_each(|event| self.tell_of_own_losses(event));
+        }
+    }
+
+    /// Pushes nothing out of a full ring: it would be a loss to tell of again.
+    fn tell_of_own_losses(&self, event: Event) {
+        let event = Arc::new(event);
+        let sent = self.events.send_where_there_is_room(|| numbered(event.clone()));
+        if sent.taken == 0 {
+            self.coalescer.lock().put_back(Arc::unwrap_or_clone(event), clock::now());
         }
     }
 }
 
-impl Subscriber {
-    fn deliver(&self) {
-        loop {
-            let event = {
-                let mut ring = self.ring.lock();
-                match ring.events.pop_front() {
-                    Some(event) if !ring.ended => event,
-                    _ => {
-                        ring.scheduled = false;
-                        return;
-                    }
-                }
-            };
-            // One that panics is called again for the next.
-            if catch_unwind(AssertUnwindSafe(|| (self.callback)(&event))).is_err() {
-                gst::error!(CAT, "a health callback panicked");
-            }
-        }
-    }
+fn numbered(event: Arc<Event>) -> HealthEvent {
+    HealthEvent { seq: SEQ.fetch_add(1, Ordering::Relaxed), time: clock::wall_clock(), lost: 0, event }
 }
 
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        self.subscriber.ring.lock().ended = true;
-        if let Some(health) = self.health.upgrade() {
-            let mut subscribers = health.subscribers.lock();
-            subscribers.retain(|subscriber| !Arc::ptr_eq(subscriber, &self.subscriber));
-            health.listening.store(subscribers.len(), Ordering::Release);
+fn is_about_health(event: &Event) -> bool {
+    event.name == "output-lagged" && event.fields.contains(&("ring", Field::Text("health".into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, time::Duration};
+
+    use super::*;
+
+    const FAR: Duration = Duration::from_secs(60);
+
+    fn lost(event: &HealthEvent) -> u64 {
+        let of = |(name, field): &(&str, Field)| match field {
+            Field::Sum(lost) if *name == "messages-lost" => Some(*lost),
+            _ => None,
+        };
+        event.event.fields.iter().find_map(of).unwrap_or(0)
+    }
+
+    #[test]
+    fn who_blocks_alone_is_told_of_all_that_it_lost() {
+        let health = Health::new(Arc::new(Pool::new()), 3);
+        let (open, gate) = mpsc::channel::<()>();
+        let (tell, told) = mpsc::channel();
+        let gate = Mutex::new(gate);
+        let _subscription = health.subscribe(
+            || true,
+            move |event| {
+                tell.send(event.clone()).unwrap();
+                _ = gate.lock().recv();
+            },
+        );
+        let change = || Event::new("feed-added", Severity::Info);
+        health.emit(change);
+        told.recv_timeout(FAR).unwrap();
+        (0..50).for_each(|_| health.emit(change));
+        drop(open);
+        let first = told.recv_timeout(FAR).unwrap();
+        for _ in 0..2 {
+            assert_eq!(told.recv_timeout(FAR).unwrap().lost, 0);
         }
+        // There was room for nobody to hear of it until now.
+        health.tick(clock::now() + 2_000_000_000);
+        let report = told.recv_timeout(FAR).unwrap();
+        assert_eq!((report.event.name, lost(&report), health.rings().lost), ("output-lagged", 47, 47));
+        // Reports that found no room have numbers as well.
+        assert!(first.lost >= 47 && report.lost == 0, "{first:?} {report:?}");
+    }
+
+    #[test]
+    fn what_was_kept_is_told_before_the_change() {
+        let health = Health::new(Arc::new(Pool::new()), 100);
+        let (tell, told) = mpsc::channel();
+        let _subscription = health.subscribe(|| true, move |event| tell.send(event.clone()).unwrap());
+        let drop = || Event::new("backpressure-drop", Severity::Warning).of_feed(7, "f").sum("frames", 1);
+        (0..10).for_each(|_| health.emit(drop));
+        health.emit(|| Event::new("feed-recovered", Severity::Info).of_feed(7, "f"));
+        let told: Vec<_> = (0..3).map(|_| told.recv_timeout(FAR).unwrap()).collect();
+        let names: Vec<_> = told.iter().map(|event| event.event.name).collect();
+        assert_eq!(names, ["backpressure-drop", "backpressure-drop", "feed-recovered"]);
+        assert_eq!(told[1].event.fields, [("frames", Field::Sum(9))]);
+        assert!(told.windows(2).all(|pair| pair[0].seq < pair[1].seq && pair[0].time <= pair[1].time));
     }
 }

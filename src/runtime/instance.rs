@@ -9,7 +9,7 @@ use super::{
     counters::Timing,
     feed::{Inferred, Outcome},
     former::Complete,
-    health::Event,
+    health::{Event, Severity},
     panics,
     processor::{Processor, Work, Written},
     threads::Worker,
@@ -115,7 +115,7 @@ impl Instance<'_> {
                 (failure, results.iter().filter(|result| result.is_ok()).count())
             }
         };
-        {
+        let (errors_before, errors) = {
             let mut counters = processor.counters();
             // Before anybody hears of a result, so that who does finds it counted.
             counters.batches += 1;
@@ -126,8 +126,9 @@ impl Instance<'_> {
             }
             counters.formation.record(started.saturating_sub(oldest));
             counters.inference.record(ended - started);
-            counters.consecutive_errors = if failure.is_some() { counters.consecutive_errors + 1 } else { 0 };
-        }
+            let errors = if failure.is_some() { counters.consecutive_errors + 1 } else { 0 };
+            (std::mem::replace(&mut counters.consecutive_errors, errors), errors)
+        };
         let outcomes: Box<dyn Iterator<Item = Result<Output, Error>>> = match results {
             Ok(results) => Box::new(results.into_iter()),
             Err(error) => Box::new(std::iter::repeat_n(Err(error), batch_size)),
@@ -145,6 +146,7 @@ impl Instance<'_> {
                         total: ended - frame.arrival,
                         batch_size: batch_size as u32,
                     },
+                    told: None,
                 })),
                 Err(error) => Outcome::Failed(error),
             };
@@ -152,7 +154,15 @@ impl Instance<'_> {
         }
         if let Some(error) = failure {
             gst::warning!(CAT, "processor '{}': a batch of {batch_size} failed: {error}", processor.id());
-            processor.health.emit(|| Event::batch_error(processor.id(), batch_size, &error.message));
+            processor.health.emit(|| {
+                Event::new("batch-error", Severity::Error)
+                    .of_processor(processor.id())
+                    .count("batch-size", batch_size as u64)
+                    .count("consecutive-errors", errors)
+                    .text("detail", &error.message)
+            });
+        } else if errors_before > 0 {
+            processor.health.settle(None, Some(processor.id()));
         }
     }
 }

@@ -5,10 +5,13 @@
 //! None is held while anything outside is called.
 
 mod batch;
+mod broadcast;
 mod clock;
+mod coalesce;
 pub mod config;
 mod counters;
 mod error;
+mod event;
 mod feed;
 mod figures;
 mod former;
@@ -20,11 +23,16 @@ mod lifetime;
 pub mod managed;
 mod monitor;
 mod object;
+mod origin;
+mod output;
 mod owners;
 mod panics;
+mod places;
 mod pool;
 mod processor;
+mod processors;
 pub mod properties;
+mod redact;
 mod registry;
 mod result;
 mod settings;
@@ -33,9 +41,12 @@ mod source;
 mod startup;
 mod stop_reason;
 mod threads;
+mod timers;
+mod upstream;
 
 use once_cell::sync::Lazy;
 
+pub use broadcast::Broadcast;
 pub use clock::wall_clock;
 pub use config::{CustomPipelinePolicy, RuntimeConfig};
 pub use counters::{DropCause, FeedCounters, Timing};
@@ -44,10 +55,13 @@ pub use feed::{
     Delivery, Feed, FeedConfig, FeedListener, FeedSnapshot, Frame, FrameCaps, FrameTimes, Inferred, Outcome, Qos,
     Rejected,
 };
+pub use figures::{RingSnapshot, RuntimeSnapshot};
 pub use health::{Event, Field, Health, HealthEvent, Severity, Subscription};
 pub use lifetime::ElementRuntime;
 pub use managed::{FeedTicket, ManagedFeedConfig, ManagedSource, RestartPolicy};
 pub use object::NvRuntime;
+pub use origin::Origin;
+pub use output::Output;
 pub use owners::{OwnedFeed, OwnedProcessor};
 pub use processor::{Limits, Processor, ProcessorConfig, ProcessorSnapshot};
 pub use registry::Runtime;
@@ -56,6 +70,7 @@ pub use settings::{FeedSettings, Leaky, RtspSecurity};
 pub use source::SourceCheck;
 pub use stop_reason::StopReason;
 pub use threads::Detached;
+pub use timers::Repeating;
 
 static CAT: Lazy<gst::DebugCategory> =
     Lazy::new(|| gst::DebugCategory::new("nextvision", gst::DebugColorFlags::empty(), Some("NextVision runtime")));

@@ -92,18 +92,18 @@ fn look_around(runtime: &Runtime) {
         }
         if let Some(age) = feed.newly_stalled(now) {
             gst::warning!(CAT, "feed {}: no frame for {:.1} s", feed.name(), age as f64 / 1e9);
-            runtime.health().emit(|| {
-                Event::new("feed-stalled", Severity::Warning).of_feed(feed.id(), feed.name()).duration("age", age)
-            });
+            runtime.health().emit(|| feed.event("feed-stalled", Severity::Warning).duration("age", age));
         }
     }
     runtime.0.managed.tick(now);
+    runtime.health().tick(now);
+    runtime.0.timers.tick(now, &runtime.0.pool);
     for processor in runtime.processors() {
         let frames = processor.give_up_on_late_runs(now);
         if frames > 0 {
             gst::warning!(CAT, "processor '{}': no answer for {frames} frames", processor.id());
             runtime.health().emit(|| {
-                Event::new("batch-timeout", Severity::Error).of_processor(processor.id()).count("frames", frames)
+                Event::new("batch-timeout", Severity::Error).of_processor(processor.id()).sum("frames", frames)
             });
         }
     }

@@ -1,21 +1,25 @@
 //! The runtime as other languages see it: a GObject, handed out by the `runtime` property of the elements.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use glib::{prelude::*, subclass::prelude::*};
+use glib::{
+    prelude::*,
+    subclass::{Signal, SignalId, prelude::*},
+};
 use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
 
 use super::{
     CAT, Error, ErrorCode, ManagedFeedConfig, config,
-    health::{Event, Severity, Subscription},
+    health::{Event, HealthEvent, Severity, Subscription},
     registry::Runtime,
 };
 
 glib::wrapper! {
     /// Properties: the limits of [`RuntimeConfig`](super::RuntimeConfig), `feed-count`, `uptime`, `diagnostics`,
-    /// `last-error`. Signal: `health (GstStructure)`. Actions: `add-feed (GstStructure) -> guint64`, `remove-feed
-    /// (guint64) -> gboolean`, `pause-feed`, `resume-feed`, `shutdown () -> gboolean`, see [`Runtime::shutdown`].
+    /// `last-error`. Signals: `health (GstStructure)`, `output (GstStructure)`. Actions: `add-feed (GstStructure) ->
+    /// guint64`, `remove-feed (guint64) -> gboolean`, `pause-feed`, `resume-feed`, `shutdown () -> gboolean`, see
+    /// [`Runtime::shutdown`].
     pub struct NvRuntime(ObjectSubclass<imp::NvRuntime>);
 }
 
@@ -32,8 +36,18 @@ impl NvRuntime {
                 }
             },
         );
+        let listened = object.downgrade();
+        let told = object.downgrade();
+        let output = runtime.output().subscribe(
+            move || listened.upgrade().is_some_and(|object| object.has_output_handler()),
+            move |result, _lost| {
+                if let Some(object) = told.upgrade() {
+                    object.emit_by_name::<()>("output", &[&**result]);
+                }
+            },
+        );
         // A new object is empty.
-        _ = object.imp().inside.set(imp::Inside { runtime, _health: health });
+        _ = object.imp().inside.set(imp::Inside { runtime, _health: health, _output: output });
         object
     }
 
@@ -69,9 +83,19 @@ impl NvRuntime {
     }
 
     fn has_health_handler(&self) -> bool {
-        static HEALTH: LazyLock<Option<glib::subclass::SignalId>> =
-            LazyLock::new(|| glib::subclass::SignalId::lookup("health", NvRuntime::static_type()));
-        HEALTH.is_some_and(|signal| glib::signal::signal_has_handler_pending(self, signal, None, true))
+        static HEALTH: LazyLock<Option<SignalId>> =
+            LazyLock::new(|| SignalId::lookup("health", NvRuntime::static_type()));
+        self.has_handler(*HEALTH)
+    }
+
+    fn has_output_handler(&self) -> bool {
+        static OUTPUT: LazyLock<Option<SignalId>> =
+            LazyLock::new(|| SignalId::lookup("output", NvRuntime::static_type()));
+        self.has_handler(*OUTPUT)
+    }
+
+    fn has_handler(&self, signal: Option<SignalId>) -> bool {
+        signal.is_some_and(|signal| glib::signal::signal_has_handler_pending(self, signal, None, true))
     }
 }
 
@@ -80,7 +104,8 @@ mod imp {
 
     pub struct Inside {
         pub runtime: Runtime,
-        pub _health: Subscription,
+        pub _health: Subscription<HealthEvent>,
+        pub _output: Subscription<Arc<gst::Structure>>,
     }
 
     #[derive(Default)]
@@ -127,13 +152,12 @@ mod imp {
             &PROPERTIES
         }
 
-        fn signals() -> &'static [glib::subclass::Signal] {
-            static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
+        fn signals() -> &'static [Signal] {
+            static SIGNALS: LazyLock<Vec<Signal>> = LazyLock::new(|| {
+                let told = |name| Signal::builder(name).param_types([gst::Structure::static_type()]).run_last().build();
                 vec![
-                    glib::subclass::Signal::builder("health")
-                        .param_types([gst::Structure::static_type()])
-                        .run_last()
-                        .build(),
+                    told("health"),
+                    told("output"),
                     action("add-feed", gst::Structure::static_type(), u64::static_type(), |object, feed| {
                         let feed = feed.get::<Option<gst::Structure>>().ok().flatten();
                         object.add_feed(feed.as_deref()).to_value()
@@ -141,7 +165,7 @@ mod imp {
                     feed_action("remove-feed", Runtime::remove_feed),
                     feed_action("pause-feed", Runtime::pause_feed),
                     feed_action("resume-feed", Runtime::resume_feed),
-                    glib::subclass::Signal::builder("shutdown")
+                    Signal::builder("shutdown")
                         .return_type::<bool>()
                         .run_last()
                         .action()
@@ -168,7 +192,7 @@ mod imp {
             match pspec.name() {
                 "feed-count" => (runtime.feed_count() as u32).to_value(),
                 "uptime" => runtime.uptime().to_value(),
-                "diagnostics" => runtime.diagnostics().to_value(),
+                "diagnostics" => runtime.snapshot().to_structure().to_value(),
                 "last-error" => self.last_error.lock().to_value(),
                 name => config::get(&runtime.config(), name).unwrap_or_else(|| pspec.default_value().clone()),
             }

@@ -18,6 +18,7 @@ use super::{
     former::{Complete, Decision, Former, Reservation},
     health::Health,
     histogram::Histogram,
+    origin::Origin,
     panics,
     threads::{Detached, Worker},
 };
@@ -38,6 +39,8 @@ pub struct ProcessorConfig {
     pub response_timeout: Time,
     pub startup_timeout: Time,
     pub batch_join_timeout: Time,
+    /// The pipeline that the owner's element is in.
+    pub origin: Origin,
 }
 
 /// The config with everything automatic decided.

@@ -1,5 +1,7 @@
 //! A result as it is told: the `nv-result` structure, and the same as one line of JSON.
 
+use std::sync::Arc;
+
 use half::f16;
 use serde::{Serialize, Serializer};
 
@@ -21,9 +23,15 @@ pub struct FrameResult<'a> {
 }
 
 impl<'a> FrameResult<'a> {
-    /// Dated now.
+    /// Dated now, unless it was told already.
     pub fn new(feed_id: u64, feed_name: &'a str, frame: &'a Frame, inferred: &'a Inferred) -> Self {
-        Self { feed_id, feed_name, frame, inferred, time: clock::wall_clock() }
+        let told = inferred.told.as_ref().and_then(|told| told.get("time").ok());
+        Self { feed_id, feed_name, frame, inferred, time: told.unwrap_or_else(clock::wall_clock) }
+    }
+
+    /// As [`FrameResult::to_structure`], built once for everybody who wants it.
+    pub fn shared_structure(&self) -> Arc<gst::Structure> {
+        self.inferred.told.clone().unwrap_or_else(|| Arc::new(self.to_structure()))
     }
 
     /// `nv-result`; field names have `-` where JSON has `_`. Lists are `GstValueArray`s.

@@ -1,24 +1,19 @@
-//! Where a feed's video comes from: whether it crosses the network in the clear.
-
-use std::collections::HashSet;
+//! Where a feed's video comes from: whether it crosses the network in the clear, and who decodes it.
 
 use glib::prelude::*;
-use gst::prelude::*;
 use parking_lot::Mutex;
 
 use super::{
     Error, ErrorCode, Feed, RtspSecurity,
-    health::{Event, Health, Severity},
+    health::{Health, Severity},
+    redact,
+    upstream::{Decoding, decoding, find_upstream},
 };
 
 /// RTSP without TLS, over whatever transport; `rtsps` and its kin are TLS.
 const PLAIN_RTSP: [&str; 5] = ["rtsp", "rtspt", "rtspu", "rtsph", "rtsp-sdp"];
 /// Properties in which elements keep what they read.
 const ADDRESSES: [&str; 2] = ["location", "uri"];
-/// Ends of the names of query parameters that hold a secret.
-const SECRETS: [&str; 3] = ["password", "token", "key"];
-/// Longest text from outside that is passed on, in characters.
-const MAX_TEXT: usize = 256;
 
 /// What is to be done about the source of a feed.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,10 +31,13 @@ enum SourceVerdict {
 pub struct SourceCheck {
     /// The address that was warned of already. A leaf.
     doubtful_uri: Mutex<Option<String>>,
+    /// What was told already. A leaf.
+    decoding: Mutex<Option<Decoding>>,
 }
 
 impl SourceCheck {
-    /// To be called before a frame is taken. Warns, once for each address, or refuses.
+    /// To be called before a frame is taken, with each change of caps. Warns, once for each address, or refuses. Tells
+    /// who decodes, once for each decoder.
     pub fn check(
         &self,
         element: &impl IsA<gst::Element>,
@@ -48,23 +46,33 @@ impl SourceCheck {
         health: &Health,
     ) -> Result<(), Error> {
         let redacted_uri = match judge_source(pad, feed.rtsp_security()) {
-            SourceVerdict::Accepted => return Ok(()),
             SourceVerdict::Refused(error) => return Err(error),
-            SourceVerdict::Doubtful { redacted_uri } => redacted_uri,
+            SourceVerdict::Accepted => None,
+            SourceVerdict::Doubtful { redacted_uri } => Some(redacted_uri),
         };
+        if let Some(redacted_uri) = redacted_uri {
+            self.warn_of(redacted_uri, element, feed, health);
+        }
+        let decoding = decoding(pad);
+        if self.decoding.lock().replace(decoding.clone()).as_ref() != Some(&decoding) {
+            health.emit(|| {
+                feed.event("decode-decision", Severity::Info)
+                    .text("outcome", decoding.outcome.as_str())
+                    .text("detail", decoding.detail)
+            });
+        }
+        Ok(())
+    }
+
+    fn warn_of(&self, redacted_uri: String, element: &impl IsA<gst::Element>, feed: &Feed, health: &Health) {
         if self.doubtful_uri.lock().replace(redacted_uri.clone()).as_ref() != Some(&redacted_uri) {
             gst::element_warning!(
                 element,
                 gst::ResourceError::Settings,
                 ("{redacted_uri} is not encrypted: use the camera's rtsps:// address, or set `rtsp-security` to allow-insecure")
             );
-            health.emit(|| {
-                Event::new("insecure-source", Severity::Warning)
-                    .of_feed(feed.id(), feed.name())
-                    .text("redacted-uri", redacted_uri)
-            });
+            health.emit(|| feed.event("insecure-source", Severity::Warning).text("redacted-uri", redacted_uri));
         }
-        Ok(())
     }
 }
 
@@ -75,7 +83,7 @@ fn judge_source(pad: &gst::Pad, policy: RtspSecurity) -> SourceVerdict {
         return SourceVerdict::Accepted;
     }
     let Some(uri) = plain_rtsp_upstream(pad) else { return SourceVerdict::Accepted };
-    let redacted_uri = redact(&uri);
+    let redacted_uri = redact::text(&uri);
     if policy == RtspSecurity::PreferTls {
         return SourceVerdict::Doubtful { redacted_uri };
     }
@@ -88,44 +96,7 @@ fn judge_source(pad: &gst::Pad, policy: RtspSecurity) -> SourceVerdict {
 }
 
 fn plain_rtsp_upstream(pad: &gst::Pad) -> Option<String> {
-    let mut seen = HashSet::new();
-    let mut open = vec![pad.clone()];
-    while let Some(pad) = open.pop() {
-        if !seen.insert(pad.clone()) {
-            continue;
-        }
-        if pad.direction() == gst::PadDirection::Sink {
-            open.extend(pad.peer());
-        } else if let Some(element) = pad.parent_element() {
-            if let Some(uri) = plain_rtsp_address(&element) {
-                return Some(uri);
-            }
-            match pad.downcast_ref::<gst::GhostPad>() {
-                Some(ghost) => open.extend(ghost.target()),
-                None => open.extend(linked_inside(&pad)),
-            }
-        } else if let Some(ghost) = pad.parent().and_downcast::<gst::GhostPad>() {
-            // The inner side of a bin's sink pad.
-            open.push(ghost.upcast());
-        }
-    }
-    None
-}
-
-/// The sink pads of the element that feed this source pad.
-fn linked_inside(pad: &gst::Pad) -> Vec<gst::Pad> {
-    let mut links = Vec::new();
-    let mut iterator = pad.iterate_internal_links();
-    loop {
-        match iterator.next() {
-            Ok(Some(link)) => links.push(link),
-            Err(gst::IteratorError::Resync) => {
-                links.clear();
-                iterator.resync();
-            }
-            Ok(None) | Err(gst::IteratorError::Error) => return links,
-        }
-    }
+    find_upstream(pad, plain_rtsp_address)
 }
 
 fn plain_rtsp_address(element: &gst::Element) -> Option<String> {
@@ -145,69 +116,10 @@ pub(super) fn is_plain_rtsp(address: &str) -> bool {
         .is_some_and(|(scheme, _)| PLAIN_RTSP.iter().any(|plain| scheme.eq_ignore_ascii_case(plain)))
 }
 
-/// Text from GStreamer on one line, each address in it as [`redact`] gives it.
-pub(super) fn redact_text(text: &str) -> String {
-    let word = |word: &str| if word.contains("://") { redact(word) } else { word.to_owned() };
-    let mut redacted = String::new();
-    for text in text.split_whitespace() {
-        if redacted.len() > 2 * MAX_TEXT {
-            redacted.push_str(" ...");
-            break;
-        }
-        if !redacted.is_empty() {
-            redacted.push(' ');
-        }
-        redacted.push_str(&word(text));
-    }
-    redacted
-}
-
-/// The address with everything secret replaced by `***`, without control characters, and not too long.
-pub(super) fn redact(uri: &str) -> String {
-    let clean: String = uri.chars().filter(|c| !c.is_control()).collect();
-    let clean = clean.trim();
-    let (scheme, rest) = clean.split_once("://").unwrap_or(("", clean));
-    let (rest, query) = match rest.split_once('?') {
-        Some((rest, query)) => (rest, Some(query)),
-        None => (rest, None),
-    };
-    let mut redacted = format!("{scheme}://");
-    match end_of_user(rest) {
-        Some(end) => {
-            redacted.push_str("***");
-            redacted.push_str(rest.get(end..).unwrap_or_default());
-        }
-        None => redacted.push_str(rest),
-    }
-    for (index, parameter) in query.iter().flat_map(|query| query.split('&')).enumerate() {
-        redacted.push(if index == 0 { '?' } else { '&' });
-        match parameter.split_once('=') {
-            Some((name, _)) if SECRETS.iter().any(|secret| name.to_ascii_lowercase().ends_with(secret)) => {
-                redacted.push_str(name);
-                redacted.push_str("=***");
-            }
-            _ => redacted.push_str(parameter),
-        }
-    }
-    match redacted.char_indices().nth(MAX_TEXT) {
-        Some((end, _)) => format!("{}...", redacted.get(..end).unwrap_or_default()),
-        None => redacted,
-    }
-}
-
-/// Where `user:password` ends in what follows `://`: at an `@`. A password may hold a `/` that should have been escaped;
-/// what stands before it is no port then.
-fn end_of_user(rest: &str) -> Option<usize> {
-    let authority = rest.split('/').next().unwrap_or_default();
-    let has_port = |(_, port): (&str, &str)| port.bytes().all(|byte| byte.is_ascii_digit());
-    authority.rfind('@').or_else(|| {
-        let is_host = authority.rsplit_once(':').is_none_or(has_port);
-        if is_host { None } else { rest.rfind('@') }
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use gst::prelude::*;
+
     use super::*;
 
     /// An element that keeps an address in `location` and needs neither a network nor a plugin.
@@ -321,22 +233,5 @@ mod tests {
         };
         assert_eq!(error.code, ErrorCode::InsecureSourceRejected);
         assert!(error.message.contains("***@cam/1") && !error.message.contains("secret"), "{error}");
-    }
-
-    #[test]
-    fn secrets_do_not_get_out() {
-        for (uri, redacted) in [
-            ("rtsp://cam:554/1", "rtsp://cam:554/1"),
-            ("rtsp://user:pw@cam:554/1", "rtsp://***@cam:554/1"),
-            ("rtsp://user@cam/1", "rtsp://***@cam/1"),
-            ("rtsp://user:p@w@cam/1", "rtsp://***@cam/1"),
-            ("rtsp://user:p/w@cam/1", "rtsp://***@cam/1"),
-            ("rtsp://cam/stream@1", "rtsp://cam/stream@1"),
-            ("rtsp://cam/1?a=b&Access_Token=abc&key=1&last", "rtsp://cam/1?a=b&Access_Token=***&key=***&last"),
-            (" rtsp://cam/\u{1b}[31m1\n", "rtsp://cam/[31m1"),
-        ] {
-            assert_eq!(redact(uri), redacted);
-        }
-        assert!(redact(&format!("rtsp://cam/{}", "ü".repeat(1000))).chars().count() < 300);
     }
 }

@@ -61,7 +61,7 @@ fn a_full_disk_loses_results_and_nothing_else() {
     while next_result(&pipeline.bus).is_some() {}
     let stats = stats(&pipeline.child("f"));
     assert_eq!((count(&stats, "results"), count(&stats, "location-lost")), (FRAMES, FRAMES), "{stats}");
-    let of_the_feed = |event: &gstnextvision::runtime::Event| {
+    let of_the_feed = |event: &std::sync::Arc<gstnextvision::runtime::Event>| {
         event.name == "sink-error" && event.feed.as_ref().is_some_and(|(_, name)| name == "lost")
     };
     let event = told.iter().find(of_the_feed).unwrap();

@@ -36,7 +36,7 @@ fn two_feeds_of_one_uri_are_two_feeds() {
             loop {
                 let event = bench.events.recv_timeout(super::FAR).unwrap();
                 if event.name == "feed-stopped" {
-                    break event.feed.unwrap();
+                    break event.feed.clone().unwrap();
                 }
             }
         })

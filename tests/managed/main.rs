@@ -12,13 +12,13 @@ use std::{
     fs,
     io::{BufRead, BufReader, Lines},
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, mpsc},
+    sync::{Arc, Mutex, MutexGuard, mpsc},
     time::Duration,
 };
 
 use common::{Started, init, owner};
 use gstnextvision::runtime::{
-    CustomPipelinePolicy, Error, Event, Field, ManagedFeedConfig, Runtime, RuntimeConfig, Subscription,
+    CustomPipelinePolicy, Error, Event, Field, HealthEvent, ManagedFeedConfig, Runtime, RuntimeConfig, Subscription,
 };
 
 /// Nothing here takes that long: who waits longer waits for ever.
@@ -29,10 +29,10 @@ const CLIP_FRAMES: usize = 150;
 /// The runtime with one processor and all its health events, for one test at a time: limits are the process's.
 struct Bench {
     runtime: Runtime,
-    events: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<Arc<Event>>,
     processor: &'static str,
     folder: tempfile::TempDir,
-    _subscription: Subscription,
+    _subscription: Subscription<HealthEvent>,
     _owner: Started,
     _alone: MutexGuard<'static, ()>,
 }
@@ -83,7 +83,7 @@ impl Bench {
     }
 
     /// The next event of that name and feed, those before it forgotten.
-    fn wait(&self, name: &str, id: u64) -> Event {
+    fn wait(&self, name: &str, id: u64) -> Arc<Event> {
         loop {
             let event = self.events.recv_timeout(FAR).unwrap_or_else(|_| panic!("no {name} of feed {id}"));
             if event.name == name && event.feed.as_ref().is_some_and(|(feed, _)| *feed == id) {

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gstnextvision::runtime::{Runtime, Subscription};
+use gstnextvision::runtime::{HealthEvent, Runtime, Subscription};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::common::{Started, init, model, stats, wait_for};
@@ -93,7 +93,7 @@ pub fn wait_for_end(pipeline: &Started) {
 /// Health events as they come: name and, where there is one, text of the field.
 pub struct Events {
     events: mpsc::Receiver<gst::Structure>,
-    _subscription: Subscription,
+    _subscription: Subscription<HealthEvent>,
 }
 
 impl Events {

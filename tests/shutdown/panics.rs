@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use gstnextvision::runtime::{
-    DropCause, Error, FeedConfig, FeedListener, FeedSettings, Frame, FrameTimes, Outcome, Runtime,
+    DropCause, Error, FeedConfig, FeedListener, FeedSettings, Frame, FrameTimes, Origin, Outcome, Runtime,
 };
 
 use crate::{
@@ -53,6 +53,7 @@ fn a_handler_that_panics_gets_the_next_result() {
             settings: FeedSettings::default(),
             passes_frames: false,
             listener: Arc::downgrade(&listener),
+            origin: Origin::default(),
         })
         .unwrap();
     feed.set_caps(gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, 64, 64).build().unwrap());

@@ -8,7 +8,7 @@ use std::{
 use gstnextvision::{
     inference::{DecoderKind, ModelConfig},
     runtime::{
-        DropCause, Error, ErrorCode, FeedConfig, FeedListener, FeedSettings, Frame, FrameTimes, Outcome,
+        DropCause, Error, ErrorCode, FeedConfig, FeedListener, FeedSettings, Frame, FrameTimes, Origin, Outcome,
         ProcessorConfig, Rejected, Runtime,
     },
 };
@@ -34,6 +34,7 @@ fn feed_config(processor: &str) -> FeedConfig {
         settings: FeedSettings::default(),
         passes_frames: false,
         listener: Weak::<Deaf>::new(),
+        origin: Origin::default(),
     }
 }
 
@@ -48,6 +49,7 @@ fn processor_config(id: &str, name: &str) -> ProcessorConfig {
         response_timeout: 5_000_000_000,
         startup_timeout: 30_000_000_000,
         batch_join_timeout: 10_000_000_000,
+        origin: Origin::default(),
     }
 }
 

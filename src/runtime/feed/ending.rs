@@ -43,6 +43,7 @@ impl Feed {
         let mut state = self.state.lock();
         self.wait_for_handler(&mut state);
         state.flushing = false;
+        state.begins = true;
         if state.stage != Stage::Open && self.passes_frames {
             // The one that was to come out was flushed.
             state.lane.pass(Delivery::Event(gst::event::Eos::new()));

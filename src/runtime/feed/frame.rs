@@ -43,6 +43,8 @@ pub struct Inferred {
     pub processor_id: Arc<str>,
     pub output: Output,
     pub timing: Timing,
+    /// The `nv-result`, where it was built for somebody already.
+    pub told: Option<Arc<gst::Structure>>,
 }
 
 /// What comes out of a feed.

@@ -6,6 +6,7 @@
 
 mod ending;
 mod frame;
+mod report;
 mod state;
 mod work;
 
@@ -23,12 +24,16 @@ use super::{
     CAT, Error, ErrorCode,
     clock::{self, Time},
     counters::{DropCause, FeedCounters, Timing},
+    health::Health,
     lane::{Given, Lane},
+    origin::Origin,
+    output::{self, Output},
     pool::Pool,
     processor::Processor,
     settings::{FeedSettings, Leaky, RtspSecurity},
 };
 pub use frame::{Delivery, FeedListener, Frame, FrameCaps, FrameTimes, Inferred, Outcome, Rejected};
+use report::Arrival;
 use state::{Stage, State};
 use work::KeptPreprocessor;
 
@@ -40,6 +45,15 @@ pub struct FeedConfig {
     pub passes_frames: bool,
     /// Called with nothing locked.
     pub listener: Weak<dyn FeedListener>,
+    /// The pipeline that the feed's element is in.
+    pub origin: Origin,
+}
+
+/// What a feed needs of its runtime.
+pub(super) struct Services {
+    pub pool: Arc<Pool>,
+    pub health: Arc<Health>,
+    pub output: Arc<Output>,
 }
 
 pub struct Feed {
@@ -48,11 +62,14 @@ pub struct Feed {
     key: u64,
     /// The runtime made its pipeline; the place outlives this feed.
     is_managed: bool,
+    origin: Origin,
     name: String,
     processor_id: Arc<str>,
     passes_frames: bool,
     listener: Weak<dyn FeedListener>,
     pool: Arc<Pool>,
+    health: Arc<Health>,
+    output: Arc<Output>,
     /// Taken with nothing else held, and nothing else is taken while it is held.
     state: Mutex<State>,
     /// Something changed for whoever waits: room, a result to give out, an end.
@@ -88,18 +105,22 @@ pub struct FeedSnapshot {
 }
 
 impl Feed {
-    pub(super) fn new(id: u64, config: FeedConfig, pool: Arc<Pool>) -> Self {
+    pub(super) fn new(id: u64, config: FeedConfig, services: Services) -> Self {
         static KEYS: AtomicU64 = AtomicU64::new(1);
+        let Services { pool, health, output } = services;
         Self {
             id,
             key: KEYS.fetch_add(1, Ordering::Relaxed),
             is_managed: false,
+            origin: config.origin,
             label: format!("feed '{}'", config.name).into(),
             name: config.name,
             processor_id: config.processor_id.into(),
             passes_frames: config.passes_frames,
             listener: config.listener,
             pool,
+            health,
+            output,
             state: Mutex::new(State::new(config.settings)),
             changed: Condvar::new(),
             preprocessors: Mutex::new(Vec::new()),
@@ -107,8 +128,8 @@ impl Feed {
     }
 
     /// A place whose feed is still to come, see [`Feed::following`].
-    pub(super) fn reserved(id: u64, config: FeedConfig, pool: Arc<Pool>) -> Self {
-        let mut feed = Self::new(id, config, pool);
+    pub(super) fn reserved(id: u64, config: FeedConfig, services: Services) -> Self {
+        let mut feed = Self::new(id, config, services);
         feed.is_managed = true;
         feed.state.get_mut().stage = Stage::Ended;
         feed
@@ -116,7 +137,8 @@ impl Feed {
 
     /// The next life of a feed that has ended: the same place, and its figures go on.
     pub(super) fn following(last: &Self, config: FeedConfig) -> Self {
-        let mut feed = Self::new(last.id, config, last.pool.clone());
+        let services = Services { pool: last.pool.clone(), health: last.health.clone(), output: last.output.clone() };
+        let mut feed = Self::new(last.id, config, services);
         feed.is_managed = true;
         feed.state.get_mut().follow(&last.state.lock());
         feed
@@ -128,6 +150,10 @@ impl Feed {
 
     pub(super) fn key(&self) -> u64 {
         self.key
+    }
+
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     pub(super) fn is_managed(&self) -> bool {
@@ -175,8 +201,33 @@ impl Feed {
         state.caps = Some(Arc::new(FrameCaps { info, generation }));
     }
 
+    /// Frames that follow are of a new segment: nothing is missing before the first of them.
+    pub fn begin_segment(&self) {
+        let mut state = self.state.lock();
+        state.begins = true;
+        state.at_end = false;
+    }
+
+    /// No frame is expected until a segment begins or a frame comes.
+    pub fn end_of_stream(&self) {
+        self.state.lock().at_end = true;
+    }
+
+    /// Whether the pipeline plays: a feed that is paused does not stall.
+    pub fn set_playing(&self, playing: bool) {
+        let mut state = self.state.lock();
+        state.paused = !playing;
+        state.quiet_since = clock::now();
+    }
+
     /// Takes a frame. Waits for room where the feed is not leaky.
     pub fn submit(&self, buffer: gst::Buffer, times: FrameTimes) -> Result<(), Rejected> {
+        let arrival = self.take(buffer, times)?;
+        self.report_arrival(arrival);
+        Ok(())
+    }
+
+    fn take(&self, buffer: gst::Buffer, times: FrameTimes) -> Result<Arrival, Rejected> {
         let arrival = clock::now();
         let mut state = self.state.lock();
         state.entry = Some(thread::current().id());
@@ -201,16 +252,18 @@ impl Feed {
                     break;
                 }
                 Leaky::Downstream | Leaky::Upstream => {
-                    let frame = state.new_frame(buffer, times, arrival)?;
+                    let (frame, news) = state.new_frame(buffer, times, arrival)?;
                     state.counters.drop_frames(cause, 1);
                     drop(state);
+                    self.report_dropped(cause, 1);
                     self.tell_dropped(frame, cause);
-                    return Ok(());
+                    return Ok(news);
                 }
                 Leaky::No | Leaky::Auto => {
                     if state.interrupted {
                         return Err(Rejected::Interrupted(buffer));
                     }
+                    state.waiting += 1;
                     if std::mem::take(&mut state.nudged)
                         && let Some(processor) = state.processor.clone()
                     {
@@ -218,28 +271,30 @@ impl Feed {
                     } else {
                         self.changed.wait(&mut state);
                     }
+                    state.waiting -= 1;
                 }
             }
         }
-        let frame = state.new_frame(buffer, times, arrival)?;
+        let (frame, news) = state.new_frame(buffer, times, arrival)?;
         if passed_over {
             state.counters.skipped += 1;
             if self.passes_frames {
                 state.lane.pass(Delivery::Frame(frame, None));
                 self.changed.notify_all();
             }
-            return Ok(());
+            return Ok(news);
         }
         state.lane.queue(frame);
         let processor = state.processor.clone();
         drop(state);
         if let Some((frame, cause)) = dropped {
+            self.report_dropped(cause, 1);
             self.tell_dropped(frame, cause);
         }
         if let Some(processor) = processor {
             processor.frame_arrived(self.key, arrival);
         }
-        Ok(())
+        Ok(news)
     }
 
     /// There is room in a batch. Whoever waits for room in [`Feed::submit`] makes use of it.
@@ -279,7 +334,10 @@ impl Feed {
                 drop(state);
                 self.take_turn(turn);
                 return Some(match given {
-                    Given::Frame(frame, outcome) => Delivery::Frame(frame, Some(outcome)),
+                    Given::Frame(frame, mut outcome) => {
+                        self.given_out(&frame, &mut outcome);
+                        Delivery::Frame(frame, Some(outcome))
+                    }
                     Given::Passing(item) => item,
                 });
             }
@@ -344,9 +402,12 @@ impl Feed {
     /// Becomes `Some(age)` once when no frame came for `stall-timeout`.
     pub(super) fn newly_stalled(&self, now: Time) -> Option<Time> {
         let mut state = self.state.lock();
-        let age = now.saturating_sub(state.last_frame?);
-        let stalled = state.settings.stall_timeout > 0 && age >= state.settings.stall_timeout;
-        (stalled && !std::mem::replace(&mut state.stalled, stalled)).then_some(age)
+        let age = now.saturating_sub(state.quiet_since);
+        let timeout = state.settings.stall_timeout;
+        // Who waits for room has a frame in hand: it is not upstream that stalls.
+        let expects_frames = !state.paused && !state.at_end && state.waiting == 0 && state.error.is_none();
+        let stalled = timeout > 0 && age >= timeout && expects_frames;
+        (stalled && !std::mem::replace(&mut state.stalled, true)).then_some(age)
     }
 
     pub fn rtsp_security(&self) -> RtspSecurity {
@@ -384,6 +445,14 @@ impl Feed {
     fn take_turn(&self, processor: Option<Arc<Processor>>) {
         if let Some(processor) = processor {
             processor.give_turn(self.key);
+        }
+    }
+
+    /// Everybody who listens to the runtime's results gets this one as well.
+    fn given_out(&self, frame: &Frame, outcome: &mut Outcome) {
+        if let Outcome::Result(inferred) = outcome {
+            self.report_lag(frame.arrival);
+            output::send(&self.output, &self.health, (self.id, &self.name), frame, inferred);
         }
     }
 

@@ -3,8 +3,8 @@
 use std::{sync::Arc, thread::ThreadId};
 
 use super::{
-    Delivery, DropCause, Error, ErrorCode, FeedCounters, FeedSettings, Frame, FrameCaps, FrameTimes, Given, Lane,
-    Leaky, Outcome, Processor, Rejected, Time, clock,
+    Arrival, Delivery, DropCause, Error, ErrorCode, FeedCounters, FeedSettings, Frame, FrameCaps, FrameTimes, Given,
+    Lane, Leaky, Outcome, Processor, Rejected, Time, clock,
 };
 
 pub(super) struct State {
@@ -28,6 +28,15 @@ pub(super) struct State {
     /// What [`Feed::next`] gave last is still in the hands of who asked.
     pub handed_out: bool,
     pub stalled: bool,
+    /// The next frame is the first of its segment.
+    pub begins: bool,
+    /// The stream has ended, for now.
+    pub at_end: bool,
+    pub paused: bool,
+    /// Since when no frame came though some were expected.
+    pub quiet_since: Time,
+    /// Threads that wait for room.
+    pub waiting: usize,
     pub stage: Stage,
     /// The runtime was shut down; the stage says how far that got.
     pub stopped: bool,
@@ -78,6 +87,11 @@ impl State {
             left_behind: false,
             entry: None,
             exit: None,
+            begins: true,
+            at_end: false,
+            paused: false,
+            quiet_since: clock::now(),
+            waiting: 0,
         }
     }
 
@@ -138,7 +152,12 @@ impl State {
     }
 
     /// Counts a frame as received.
-    pub fn new_frame(&mut self, buffer: gst::Buffer, times: FrameTimes, arrival: Time) -> Result<Frame, Rejected> {
+    pub fn new_frame(
+        &mut self,
+        buffer: gst::Buffer,
+        times: FrameTimes,
+        arrival: Time,
+    ) -> Result<(Frame, Arrival), Rejected> {
         let Some(caps) = self.caps.clone() else {
             return Err(Rejected::Failed(Error::new(
                 ErrorCode::InvalidConfig,
@@ -148,8 +167,16 @@ impl State {
         let number = self.counters.received;
         self.counters.received += 1;
         self.last_frame = Some(arrival);
-        self.stalled = false;
-        Ok(Frame {
+        self.at_end = false;
+        // Not its arrival: it may have waited for room since then, which is no stall of the stream.
+        self.quiet_since = clock::now();
+        let begins = std::mem::take(&mut self.begins);
+        let news = Arrival {
+            first: number == 0,
+            recovered: std::mem::take(&mut self.stalled),
+            gap: !begins && buffer.flags().contains(gst::BufferFlags::DISCONT),
+        };
+        let frame = Frame {
             pts: buffer.pts(),
             duration: buffer.duration(),
             buffer: Some(buffer),
@@ -158,7 +185,8 @@ impl State {
             running_time: times.running_time,
             stream_time: times.stream_time,
             arrival,
-        })
+        };
+        Ok((frame, news))
     }
 
     /// The next thing that is due, counted, and the processor where that lets a waiting frame be taken.

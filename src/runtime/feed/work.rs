@@ -50,6 +50,7 @@ impl Feed {
         };
         self.changed.notify_all();
         if !expired.is_empty() {
+            self.report_dropped(DropCause::Expired, expired.len() as u64);
             let feed = self.clone();
             let tell = move || expired.into_iter().for_each(|frame| feed.tell_dropped(frame, DropCause::Expired));
             self.pool.run_as(&self.label, tell);
@@ -99,13 +100,16 @@ impl Feed {
                 return Some(state.settings.decode);
             }
         }
-        self.settle(lane_number, Outcome::Dropped(DropCause::Expired));
+        if self.settle(lane_number, Outcome::Dropped(DropCause::Expired)) {
+            self.report_dropped(DropCause::Expired, 1);
+        }
         None
     }
 
     /// Tells what became of a frame in work. False where nobody waits for it any more.
     pub(in crate::runtime) fn settle(self: &Arc<Self>, lane_number: u64, outcome: Outcome) -> bool {
-        let wanted = self.listener.upgrade().is_some_and(|listener| listener.wants_results());
+        let wanted =
+            self.listener.upgrade().is_some_and(|listener| listener.wants_results()) || self.output.is_wanted();
         let mut state = self.state.lock();
         if !state.lane.settle(lane_number, outcome) {
             return false;
@@ -114,12 +118,18 @@ impl Feed {
             self.changed.notify_all();
         } else if !state.delivery_scheduled && state.lane.can_give() {
             let mut turn = None;
+            let mut arrivals = Vec::new();
             if !wanted {
                 // Nobody is to be called: results are only counted, here and now.
                 while let Some(Outcome::Result(_)) = state.lane.next_outcome() {
-                    let given = state.give();
+                    let Some((given, makes_room)) = state.give() else { break };
                     // The first one makes room; those after it find that there is some.
-                    turn = turn.or(given.and_then(|(_, turn)| turn));
+                    turn = turn.or(makes_room);
+                    if let Given::Frame(frame, _) = given
+                        && state.may_lag(frame.arrival)
+                    {
+                        arrivals.push(frame.arrival);
+                    }
                 }
                 self.changed.notify_all();
             }
@@ -127,6 +137,7 @@ impl Feed {
             let (deliver, stopped) = (state.delivery_scheduled, state.stopped);
             drop(state);
             self.take_turn(turn);
+            arrivals.into_iter().for_each(|arrival| self.report_lag(arrival));
             if deliver {
                 let feed = self.clone();
                 self.pool.run_as(&self.label, move || feed.deliver());
@@ -146,8 +157,11 @@ impl Feed {
             self.changed.notify_all();
             drop(state);
             self.take_turn(turn);
-            if let (Given::Frame(frame, outcome), Some(listener)) = (given, self.listener.upgrade()) {
-                listener.deliver(frame, outcome);
+            if let Given::Frame(frame, mut outcome) = given {
+                self.given_out(&frame, &mut outcome);
+                if let Some(listener) = self.listener.upgrade() {
+                    listener.deliver(frame, outcome);
+                }
             }
             state = self.state.lock();
             state.delivering = None;

@@ -9,7 +9,7 @@ use super::{
     value::{convert, expectation, show},
 };
 use crate::runtime::{
-    CustomPipelinePolicy, Error, ErrorCode, FeedSettings, RtspSecurity, clock::Time, properties, source,
+    CustomPipelinePolicy, Error, ErrorCode, FeedSettings, RtspSecurity, clock::Time, properties, redact, source,
 };
 
 /// Where a managed feed gets its video.
@@ -43,8 +43,8 @@ impl ManagedSource {
     /// Fit to be shown: without secrets.
     pub fn redacted(&self) -> String {
         match self {
-            Self::Uri(uri) => source::redact(uri),
-            Self::Pipeline(pipeline) => source::redact_text(pipeline),
+            Self::Uri(uri) => redact::text(uri),
+            Self::Pipeline(pipeline) => redact::text(pipeline),
         }
     }
 
@@ -163,7 +163,7 @@ impl ManagedFeedConfig {
         if !SCHEMES.iter().any(|(scheme, _)| has_scheme(uri, scheme)) {
             return Err(invalid(format!(
                 "`uri` cannot be '{}': it starts with file:///, rtsp://, rtsps://, http://, https:// or v4l2:///",
-                source::redact_text(uri)
+                redact::text(uri)
             )));
         }
         if source::is_plain_rtsp(uri) && self.settings.rtsp_security == RtspSecurity::RequireTls {

@@ -18,7 +18,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{Error, FeedConfig, Runtime, StopReason, clock::Time};
+use super::{Error, FeedConfig, Origin, Runtime, StopReason, clock::Time};
 pub use backoff::RestartPolicy;
 pub use config::{ManagedFeedConfig, ManagedSource};
 use supervisor::Supervisor;
@@ -53,11 +53,12 @@ impl Runtime {
             settings: config.settings.clone(),
             passes_frames: false,
             listener: std::sync::Weak::<std::convert::Infallible>::new(),
+            origin: Origin::default(),
         })?;
         let supervisor = Supervisor::new(self.clone(), feed, config);
         let id = supervisor.id();
         if !self.0.managed.insert(&supervisor) {
-            self.give_place_back(id);
+            self.give_place_back(id, StopReason::Shutdown);
             return Err(Error::shutdown_in_progress());
         }
         supervisor.start();

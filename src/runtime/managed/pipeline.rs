@@ -6,7 +6,7 @@ use super::{
     config::{ManagedFeedConfig, ManagedSource, invalid},
     ticket::FeedTicket,
 };
-use crate::runtime::{CAT, Error, properties, source};
+use crate::runtime::{CAT, Error, properties, redact};
 
 /// What a run ends with.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +25,7 @@ pub struct Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { lasting: is_lasting(error.code.as_str()), detail: source::redact_text(&error.message) }
+        Self { lasting: is_lasting(error.code.as_str()), detail: redact::text(&error.message) }
     }
 }
 
@@ -110,8 +110,8 @@ fn decoded(uri: &str) -> Result<gst::Element, Error> {
 /// The fragment with a decoder behind it, which lets raw video through.
 fn parse(fragment: &str) -> Result<gst::Element, Error> {
     let wrong = |reason: String| {
-        let fragment = source::redact_text(fragment);
-        invalid(format!("`pipeline` '{fragment}' cannot be built: {}", source::redact_text(&reason)))
+        let fragment = redact::text(fragment);
+        invalid(format!("`pipeline` '{fragment}' cannot be built: {}", redact::text(&reason)))
     };
     let bin = gst::parse::bin_from_description_with_name_full(
         &format!("{fragment} ! decodebin name={DECODER}"),
@@ -186,9 +186,9 @@ fn make(factory: &str) -> Result<gst::Element, Error> {
 
 fn failure(error: &gst::message::Error) -> Failure {
     let code = error.details().and_then(|details| details.get::<String>("code").ok());
-    let mut detail = source::redact_text(error.error().message());
+    let mut detail = redact::text(error.error().message());
     // The first line says which line of GStreamer's source it was.
-    let more = error.debug().and_then(|debug| debug.split_once('\n').map(|(_, more)| source::redact_text(more)));
+    let more = error.debug().and_then(|debug| debug.split_once('\n').map(|(_, more)| redact::text(more)));
     if let Some(more) = more.filter(|more| !more.is_empty() && *more != detail) {
         detail = format!("{detail}: {more}");
     }

@@ -368,8 +368,7 @@ impl Supervisor {
             state.ending.get_or_insert(StopReason::Requested).clone()
         };
         self.runtime.0.managed.forget(self.id);
-        self.runtime.give_place_back(self.id);
-        self.emit(|| reason.into_event());
+        self.runtime.give_place_back(self.id, reason);
         self.state.lock().place = Place::GivenBack;
         self.over.notify_all();
         true

@@ -4,7 +4,7 @@
 use glib::{ParamSpec, Value, prelude::*};
 use gst::prelude::*;
 
-use crate::runtime::source;
+use crate::runtime::redact;
 
 /// The value as `spec` has it; `None` where it is no such thing or out of its range.
 pub fn convert(spec: &ParamSpec, value: &Value) -> Option<Value> {
@@ -67,9 +67,9 @@ pub fn expectation(spec: &ParamSpec) -> String {
 /// The value as an error shows it.
 pub fn show(value: &Value) -> String {
     match text(value) {
-        Some(text) => format!("'{}'", source::redact_text(&text)),
+        Some(text) => format!("'{}'", redact::text(&text)),
         None => {
-            let shown = value.serialize().map_or_else(|_| "a value".into(), |text| source::redact_text(&text));
+            let shown = value.serialize().map_or_else(|_| "a value".into(), |text| redact::text(&text));
             format!("{shown} ({})", value.type_().name())
         }
     }

@@ -1,0 +1,182 @@
+//! What a feed tells about itself as health events. Called with nothing locked.
+
+use super::{CAT, DropCause, Feed, State, Time, clock};
+use crate::runtime::event::{Event, Severity};
+
+/// A result may come out so much later than its frame came in, beyond the processor's latency, where the feed has no
+/// `deadline`.
+const TOLERATED_LAG: Time = 1_000_000_000;
+
+/// What a frame that came in says about its stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Arrival {
+    pub first: bool,
+    /// The feed was reported as stalled.
+    pub recovered: bool,
+    /// Upstream says that something is missing before it.
+    pub gap: bool,
+}
+
+impl Feed {
+    pub(in crate::runtime) fn event(&self, name: &'static str, severity: Severity) -> Event {
+        Event::new(name, severity).of_feed(self.id, &self.name)
+    }
+
+    pub(super) fn report_arrival(&self, arrival: Arrival) {
+        if arrival == Arrival::default() {
+            return;
+        }
+        if arrival.first {
+            self.health.emit(|| self.event("feed-started", Severity::Info));
+        }
+        if arrival.recovered {
+            gst::info!(CAT, "feed {}: frames come again", self.name);
+            self.health.emit(|| self.event("feed-recovered", Severity::Info));
+        }
+        if arrival.gap {
+            self.health.emit(|| self.event("discontinuity", Severity::Warning));
+        }
+    }
+
+    /// Frames that were dropped. Flushes and ends are no event of their own, and an answer that did not come is one of the processor.
+    pub(super) fn report_dropped(&self, cause: DropCause, frames: u64) {
+        let name = match cause {
+            DropCause::Backpressure => "backpressure-drop",
+            DropCause::Expired => "frame-expired",
+            DropCause::Rejected => "batch-rejected",
+            DropCause::InFlight => "in-flight-exceeded",
+            DropCause::TimedOut | DropCause::Flushed | DropCause::Shutdown => return,
+        };
+        self.health.emit(|| {
+            let event = self.event(name, Severity::Warning).sum("frames", frames);
+            let of_processor = matches!(cause, DropCause::Rejected | DropCause::InFlight);
+            if of_processor { event.of_processor(&self.processor_id) } else { event }
+        });
+    }
+
+    /// A result is given out: tells where it comes much too late.
+    pub(super) fn report_lag(&self, arrival: Time) {
+        let age = clock::now().saturating_sub(arrival);
+        let (allowed, processor) = {
+            let state = self.state.lock();
+            if !state.may_lag(arrival) {
+                return;
+            }
+            (state.tolerated_wait(), state.processor.clone())
+        };
+        if age > allowed.saturating_add(processor.map_or(0, |processor| processor.latency())) {
+            self.health.emit(|| self.event("frame-lag", Severity::Warning).longest("age", age).sum("frames", 1));
+        }
+    }
+}
+
+impl State {
+    /// How long a frame may wait beside what the processor takes before its result lags.
+    fn tolerated_wait(&self) -> Time {
+        match self.settings.deadline {
+            0 => TOLERATED_LAG,
+            deadline => deadline,
+        }
+    }
+
+    /// Whether the result of a frame lags, unless the processor takes that long.
+    pub fn may_lag(&self, arrival: Time) -> bool {
+        clock::now().saturating_sub(arrival) > self.tolerated_wait()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Weak};
+
+    use super::*;
+    use crate::runtime::{
+        FeedConfig, FeedListener, FeedSettings, Frame, Health, Origin, Outcome, Output, Rejected,
+        feed::{FrameTimes, Services},
+        pool::Pool,
+    };
+
+    const SECOND: Time = 1_000_000_000;
+
+    struct Nobody;
+
+    impl FeedListener for Nobody {
+        fn deliver(&self, _frame: Frame, _outcome: Outcome) {}
+        fn wants_results(&self) -> bool {
+            false
+        }
+        fn dropped(&self, _frame: Frame, _cause: DropCause) {}
+        fn failed(&self, _error: crate::runtime::Error) {}
+        fn latency_changed(&self) {}
+    }
+
+    fn feed(settings: FeedSettings) -> Feed {
+        gst::init().unwrap();
+        let pool = Arc::new(Pool::new());
+        let listener: Weak<Nobody> = Weak::new();
+        let config = FeedConfig {
+            name: "f".into(),
+            processor_id: "p".into(),
+            settings,
+            passes_frames: false,
+            listener,
+            origin: Origin::default(),
+        };
+        let feed = Feed::new(
+            1,
+            config,
+            Services { health: Health::new(pool.clone(), 1), output: Output::new(pool.clone(), 1), pool },
+        );
+        feed.set_caps(gst_video::VideoInfo::builder(gst_video::VideoFormat::Gray8, 8, 8).build().unwrap());
+        feed
+    }
+
+    fn frame() -> gst::Buffer {
+        gst::Buffer::with_size(64).unwrap()
+    }
+
+    #[test]
+    fn a_feed_stalls_once_after_its_timeout_and_again_after_it_recovered() {
+        let feed = feed(FeedSettings { stall_timeout: 5 * SECOND, max_queued: 9, ..FeedSettings::default() });
+        let stalls_in = |seconds: u64| feed.newly_stalled(clock::now() + seconds * SECOND).is_some();
+        assert!(!stalls_in(4) && stalls_in(6) && !stalls_in(7), "before its first frame as well");
+        let arrival = feed.take(frame(), FrameTimes::default()).unwrap();
+        assert_eq!(arrival, Arrival { first: true, recovered: true, gap: false });
+        let arrival = feed.take(frame(), FrameTimes::default()).unwrap();
+        assert_eq!(arrival, Arrival::default());
+        assert!(!stalls_in(4) && stalls_in(6));
+    }
+
+    #[test]
+    fn who_is_paused_at_the_end_or_not_watched_does_not_stall() {
+        let feed = feed(FeedSettings { stall_timeout: 5 * SECOND, max_queued: 9, ..FeedSettings::default() });
+        let stalls = || feed.newly_stalled(clock::now() + 60 * SECOND).is_some();
+        feed.set_playing(false);
+        assert!(!stalls());
+        feed.set_playing(true);
+        feed.end_of_stream();
+        assert!(!stalls());
+        feed.begin_segment();
+        feed.set_settings(FeedSettings { stall_timeout: 0, ..FeedSettings::default() });
+        assert!(!stalls());
+        feed.set_settings(FeedSettings { stall_timeout: 5 * SECOND, ..FeedSettings::default() });
+        assert!(stalls());
+    }
+
+    #[test]
+    fn a_gap_counts_in_the_middle_of_a_segment_only() {
+        let feed = feed(FeedSettings { max_queued: 9, ..FeedSettings::default() });
+        let gap = || {
+            let mut buffer = frame();
+            buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
+            feed.take(buffer, FrameTimes::default()).unwrap().gap
+        };
+        assert!(!gap() && gap());
+        feed.begin_segment();
+        assert!(!gap());
+        feed.flush_start();
+        assert!(matches!(feed.take(frame(), FrameTimes::default()), Err(Rejected::Flushing)));
+        feed.flush_stop();
+        assert!(!gap() && gap());
+    }
+}
