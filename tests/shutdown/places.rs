@@ -4,7 +4,6 @@ use std::{
     sync::{
         Barrier,
         atomic::{AtomicUsize, Ordering},
-        mpsc,
     },
     thread,
 };
