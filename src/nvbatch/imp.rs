@@ -360,7 +360,7 @@ impl ObjectImpl for NvBatch {
     fn dispose(&self) {
         let stream = std::mem::take(&mut *self.stream.lock());
         if let Some(stream) = stream.open() {
-            stream.leave();
+            stream.abandon();
         }
         self.free_processor();
     }

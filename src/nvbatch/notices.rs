@@ -8,14 +8,14 @@ use std::{
 use gst::prelude::*;
 use parking_lot::Mutex;
 
-use crate::runtime::{DropCause, Error, Feed, FeedListener, Frame, Health, Outcome, SourceCheck};
+use crate::runtime::{DropCause, Error, Failure, Feed, FeedListener, Frame, Health, Outcome, SourceCheck};
 
 pub struct Notices {
     element: glib::WeakRef<super::NvBatch>,
     source: SourceCheck,
     live: AtomicBool,
     dropped: AtomicU64,
-    failure_told: AtomicBool,
+    failure: Failure,
     warnings: OncePerSecond,
     latencies: OncePerSecond,
 }
@@ -27,7 +27,7 @@ impl Notices {
             source: SourceCheck::default(),
             live: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
-            failure_told: AtomicBool::new(false),
+            failure: Failure::default(),
             warnings: OncePerSecond::default(),
             latencies: OncePerSecond::default(),
         }
@@ -37,13 +37,13 @@ impl Notices {
         self.live.store(live, Ordering::Relaxed);
     }
 
-    /// The stream cannot go on. Posted once, whoever notices first.
-    pub fn failed(&self, error: &Error) {
-        if !self.failure_told.swap(true, Ordering::Relaxed)
-            && let Some(element) = self.element.upgrade()
-        {
-            error.post(&element);
-        }
+    /// The stream cannot go on. Posted once, whoever notices first. Returns what upstream is to get.
+    pub fn failed(&self, error: &Error) -> gst::FlowError {
+        self.failure.post(|| {
+            if let Some(element) = self.element.upgrade() {
+                error.post(&element);
+            }
+        })
     }
 
     /// Warns of a source that is not encrypted, or refuses it, as `rtsp-security` says.
@@ -86,16 +86,16 @@ impl Notices {
 
     /// Downstream refused what came, and upstream will not call again to learn of it.
     pub fn flow_failed(&self, flow: gst::FlowError) {
-        if !self.failure_told.swap(true, Ordering::Relaxed)
-            && let Some(element) = self.element.upgrade()
-        {
-            gst::element_error!(
-                element,
-                gst::StreamError::Failed,
-                ("Internal data stream error."),
-                ["streaming stopped, reason {flow:?}"]
-            );
-        }
+        _ = self.failure.post(|| {
+            if let Some(element) = self.element.upgrade() {
+                gst::element_error!(
+                    element,
+                    gst::StreamError::Failed,
+                    ("Internal data stream error."),
+                    ["streaming stopped, reason {flow:?}"]
+                );
+            }
+        });
     }
 }
 
@@ -112,7 +112,7 @@ impl FeedListener for Notices {
     }
 
     fn failed(&self, error: Error) {
-        self.failed(&error);
+        _ = self.failed(&error);
     }
 
     fn latency_changed(&self) {

@@ -84,15 +84,17 @@ impl Stream {
 
     /// Gives the place back. Both pads are inactive by now.
     pub fn close(&self) {
-        self.leave();
+        let place = self.place.lock().take();
+        drop(place);
         // A stream that began while the source pad was deactivated has started the task all the same.
         _ = self.src_pad.stop_task();
     }
 
-    /// Gives the place back and waits for nobody.
-    pub fn leave(&self) {
-        let place = self.place.lock().take();
-        drop(place);
+    /// The element is dropped without being stopped, perhaps while the source pad's task pushes.
+    pub fn abandon(&self) {
+        self.src_pad.push_event(gst::event::FlushStart::new());
+        self.stop();
+        self.close();
     }
 
     pub fn feed(&self) -> &Arc<Feed> {
@@ -226,8 +228,7 @@ impl Stream {
     /// The stream cannot go on: its place is free.
     fn fail(&self, error: &Error) -> gst::FlowError {
         self.runtime.retire(&self.feed, StopReason::Error(error.message.clone()));
-        self.notices.failed(error);
-        gst::FlowError::Error
+        self.notices.failed(error)
     }
 
     /// The source pad has another peer, perhaps one after there was none.
@@ -321,11 +322,11 @@ impl Stream {
             return;
         }
         // Not an `Arc`: a pad whose task is started again after a pause does not free what it is given.
-        let (stream, pad) = (Arc::downgrade(self), self.src_pad.downgrade());
-        let task = move || match stream.upgrade() {
-            Some(stream) => stream.give_out(),
-            // The element was dropped without being stopped.
-            None => _ = pad.upgrade().map(|pad| pad.pause_task()),
+        let stream = Arc::downgrade(self);
+        let task = move || {
+            if let Some(stream) = stream.upgrade() {
+                stream.give_out();
+            }
         };
         if self.src_pad.start_task(task).is_err() {
             gst::error!(CAT, obj = self.src_pad, "the task does not start");

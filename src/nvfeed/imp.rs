@@ -235,8 +235,8 @@ impl BaseSinkImpl for NvFeed {
 
     fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let Running { feed, outlet } = self.running().ok_or(gst::FlowError::Flushing)?;
-        if outlet.has_failed() {
-            return Err(gst::FlowError::Error);
+        if let Some(flow) = outlet.failure() {
+            return Err(flow);
         }
         let times = self.times(buffer);
         let mut buffer = buffer.clone();
@@ -250,10 +250,7 @@ impl BaseSinkImpl for NvFeed {
                     self.obj().wait_preroll()?;
                     buffer = back;
                 }
-                Err(Rejected::Failed(error)) => {
-                    outlet.fail(&error);
-                    return Err(gst::FlowError::Error);
-                }
+                Err(Rejected::Failed(error)) => return Err(outlet.fail(&error)),
             }
         }
     }
@@ -421,10 +418,7 @@ impl NvFeed {
         loop {
             let may_go_on = self.wait_while_paused(event.upcast_ref()).and_then(|_| match running.feed.drain() {
                 ControlFlow::Continue(()) => Ok(true),
-                ControlFlow::Break(Some(error)) => {
-                    running.outlet.fail(&error);
-                    Err(gst::FlowError::Error)
-                }
+                ControlFlow::Break(Some(error)) => Err(running.outlet.fail(&error)),
                 ControlFlow::Break(None) => self.obj().wait_preroll().map(|_| false),
             });
             match may_go_on {

@@ -1,12 +1,6 @@
 //! Where a feed's results leave: the bus, the signal, the file. Called from the runtime's pool.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use glib::{prelude::*, subclass::SignalId, subclass::prelude::*};
 use gst::prelude::*;
@@ -20,8 +14,8 @@ use super::{
     throttle::Throttle,
 };
 use crate::runtime::{
-    DropCause, Error, ErrorCode, Event, Feed, FeedListener, Frame, FrameResult, Inferred, Outcome, Runtime, Severity,
-    SourceCheck, StopReason,
+    DropCause, Error, ErrorCode, Event, Failure, Feed, FeedListener, Frame, FrameResult, Inferred, Outcome, Runtime,
+    Severity, SourceCheck, StopReason,
 };
 
 pub const RESULT_SIGNAL: &str = "result";
@@ -33,7 +27,7 @@ pub struct Outlet {
     /// Set as soon as there is one.
     feed: OnceCell<Arc<Feed>>,
     location: Option<Location>,
-    failed: AtomicBool,
+    failure: Failure,
     source: SourceCheck,
     /// Frames that the model could not answer. A leaf.
     failures: Mutex<Throttle>,
@@ -46,7 +40,7 @@ impl Outlet {
             runtime,
             feed: OnceCell::new(),
             location,
-            failed: AtomicBool::new(false),
+            failure: Failure::default(),
             source: SourceCheck::default(),
             failures: Mutex::default(),
         }
@@ -62,20 +56,19 @@ impl Outlet {
         self.location.as_ref().map_or(0, Location::lost)
     }
 
-    /// Whether an error was posted: the feed cannot go on.
-    pub fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
+    /// What upstream is to get, where the feed cannot go on.
+    pub fn failure(&self) -> Option<gst::FlowError> {
+        self.failure.flow()
     }
 
-    /// Posts the error, unless one was posted already; the feed's place is free.
-    pub fn fail(&self, error: &Error) {
-        if self.failed.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        self.retire(StopReason::Error(error.message.clone()));
-        if let Some(element) = self.element.upgrade() {
-            error.post(&element);
-        }
+    /// Posts the error, unless one was posted already; the feed's place is free. Returns what upstream is to get.
+    pub fn fail(&self, error: &Error) -> gst::FlowError {
+        self.failure.post(|| {
+            self.retire(StopReason::Error(error.message.clone()));
+            if let Some(element) = self.element.upgrade() {
+                error.post(&element);
+            }
+        })
     }
 
     /// The stream has ended: the feed's place is free.
@@ -88,17 +81,17 @@ impl Outlet {
     /// The stream goes on, perhaps after its end: the feed takes a place again.
     pub fn rejoin(&self) {
         if let Some(feed) = self.feed.get()
-            && !self.has_failed()
+            && self.failure.flow().is_none()
             && let Err(error) = self.runtime.rejoin(feed)
         {
-            self.fail(&error);
+            _ = self.fail(&error);
         }
     }
 
     /// Warns of a source that is not encrypted, or refuses it, as `rtsp-security` says.
     pub fn check_source(&self, element: &NvFeed, pad: &gst::Pad) -> Result<(), Error> {
         let Some(feed) = self.feed.get() else { return Ok(()) };
-        self.source.check(element, pad, feed, self.runtime.health()).inspect_err(|error| self.fail(error))
+        self.source.check(element, pad, feed, self.runtime.health()).inspect_err(|error| _ = self.fail(error))
     }
 
     fn tell_result(&self, element: &NvFeed, frame: &Frame, inferred: &Inferred) {
@@ -153,7 +146,8 @@ impl Outlet {
     fn tell_failure(&self, element: &NvFeed, error: &Error) {
         // Such a frame says that all that follow are wrong as well: its caps do not describe it.
         if error.code == ErrorCode::InvalidConfig {
-            return self.fail(error);
+            _ = self.fail(error);
+            return;
         }
         if let Some(count) = self.failures.lock().happened(Instant::now()) {
             error.post_warning(element, &format!("no result for {count} frames: {error}"));
@@ -199,7 +193,7 @@ impl FeedListener for Outlet {
     }
 
     fn failed(&self, error: Error) {
-        self.fail(&error);
+        _ = self.fail(&error);
     }
 
     /// Nothing comes after this element, so nobody waits for it.

@@ -12,6 +12,7 @@ pub mod config;
 mod counters;
 mod error;
 mod event;
+mod failure;
 mod feed;
 mod figures;
 mod former;
@@ -51,6 +52,7 @@ pub use clock::wall_clock;
 pub use config::{CustomPipelinePolicy, RuntimeConfig};
 pub use counters::{DropCause, FeedCounters, Timing};
 pub use error::{Error, ErrorCode};
+pub use failure::Failure;
 pub use feed::{
     Delivery, Feed, FeedConfig, FeedListener, FeedSnapshot, Frame, FrameCaps, FrameTimes, Inferred, Outcome, Qos,
     Rejected,

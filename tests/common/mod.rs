@@ -93,6 +93,8 @@ impl Started {
 impl Drop for Started {
     fn drop(&mut self) {
         _ = self.set_state(gst::State::Null);
+        // Messages refer to their elements, and an element to its bus.
+        self.bus.set_flushing(true);
     }
 }
 

@@ -12,7 +12,7 @@ use gst::prelude::*;
 use gstnextvision::runtime::Runtime;
 
 use crate::{
-    common::{Started, count, decoded, element, launch, next_result, owner, wait_for_error},
+    common::{Started, count, decoded, element, launch, model, next_result, owner, wait_for_error},
     house::{House, ended, shut_down, wait_for_end, wait_until},
 };
 
@@ -102,9 +102,9 @@ fn a_stream_that_fails_gives_its_place_back() {
 fn a_pipeline_that_is_dropped_without_being_stopped_gives_its_place_back() {
     let _house = House::enter();
     let runtime = limit(1);
-    for linked in [false, true].repeat(10) {
-        let sink = if linked { "nvbatch ! fakesink" } else { "nvfeed" };
-        let pipeline = launch(&format!("appsrc ! {sink}"));
+    for _ in 0..20 {
+        // Without a source: GStreamer itself crashes where a source's thread outlives its element.
+        let pipeline = launch("identity ! nvfeed");
         pipeline.set_state(gst::State::Playing).unwrap();
         assert_eq!(runtime.feed_count(), 1);
         // Messages refer to their elements.
@@ -112,4 +112,10 @@ fn a_pipeline_that_is_dropped_without_being_stopped_gives_its_place_back() {
         drop(pipeline);
         assert_eq!(runtime.feed_count(), 0);
     }
+    let (owner, bus) = element(&format!("nvbatch processor-id=p model={}", model("mean")));
+    owner.set_state(gst::State::Ready).unwrap();
+    assert_eq!(runtime.processors().len(), 1);
+    bus.set_flushing(true);
+    drop((owner, bus));
+    assert!(runtime.processors().is_empty());
 }

@@ -8,12 +8,15 @@ use std::{
 use gstnextvision::{
     inference::{DecoderKind, ModelConfig},
     runtime::{
-        DropCause, Error, ErrorCode, FeedConfig, FeedListener, FeedSettings, Frame, FrameTimes, Origin, Outcome,
+        DropCause, Error, ErrorCode, FeedConfig, FeedListener, FeedSettings, Frame, FrameTimes, Leaky, Origin, Outcome,
         ProcessorConfig, Rejected, Runtime,
     },
 };
 
-use crate::{common::model, house::House};
+use crate::{
+    common::model,
+    house::{House, wait_until},
+};
 
 struct Deaf;
 
@@ -31,7 +34,7 @@ fn feed_config(processor: &str) -> FeedConfig {
     FeedConfig {
         name: "f".into(),
         processor_id: processor.into(),
-        settings: FeedSettings::default(),
+        settings: FeedSettings { leaky: Leaky::Upstream, ..FeedSettings::default() },
         passes_frames: false,
         listener: Weak::<Deaf>::new(),
         origin: Origin::default(),
@@ -75,8 +78,13 @@ fn add_feeds(runtime: &Runtime, processor: &str) {
     assert!(is_refused(Some(refused)));
     for feed in feeds {
         feed.set_caps(gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, 64, 64).build().unwrap());
-        let frame = gst::Buffer::from_mut_slice(vec![0u8; 64 * 64 * 3]);
-        assert!(matches!(feed.submit(frame, FrameTimes::default()), Err(Rejected::Ended)));
+        let frame = || gst::Buffer::from_mut_slice(vec![0u8; 64 * 64 * 3]);
+        // Perhaps taken yet, but not for long.
+        wait_until("the feed is ended", || {
+            assert!(matches!(feed.submit(frame(), FrameTimes::default()), Ok(()) | Err(Rejected::Ended)));
+            feed.was_stopped()
+        });
+        assert!(matches!(feed.submit(frame(), FrameTimes::default()), Err(Rejected::Ended)));
         assert!(feed.snapshot().is_conserved());
     }
 }

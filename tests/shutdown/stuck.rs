@@ -6,6 +6,7 @@ use std::{
     io::{Read, Write},
     os::unix::{ffi::OsStrExt, fs::OpenOptionsExt},
     thread,
+    time::Duration,
 };
 
 use gst::prelude::*;
@@ -13,7 +14,7 @@ use gstnextvision::runtime::{DropCause, Runtime};
 
 use crate::{
     common::{Started, count, element, model, next_result, owner, stats, wait_for_error},
-    house::{Events, House, ended, our_threads, processor, shut_down, wait_for_end, wait_until},
+    house::{Events, House, cpu_time, ended, our_threads, processor, shut_down, wait_for_end, wait_until},
 };
 
 /// 20 ms: what hangs here hangs for seconds.
@@ -87,7 +88,8 @@ fn loading(description: &str) -> (thread::JoinHandle<Result<gst::StateChangeSucc
     let started = Started::new(description);
     let element = started.element.clone();
     let change = thread::spawn(move || element.set_state(gst::State::Ready));
-    wait_until("the model is loading", || !our_threads("nv-startup").is_empty());
+    // What comes before the first run takes a few milliseconds.
+    wait_until("the model runs to warm up", || cpu_time("nv-startup") > Duration::from_millis(200));
     (change, started)
 }
 
