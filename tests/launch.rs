@@ -1,4 +1,5 @@
 //! What somebody sees who starts with `gst-launch-1.0`: each error says its code and a way out, and the program ends.
+//! Codes that only actions of the runtime lead to are in `tests/python.rs`.
 
 use std::{
     path::Path,
@@ -90,11 +91,11 @@ fn results_come_out_of_a_line_without_code() {
 
 #[test]
 fn elements_are_inspected_with_neither_onnx_runtime_nor_a_model() {
-    for element in ["nvbatch", "nvfeed"] {
+    for (element, property) in [("nvbatch", "processor-id"), ("nvfeed", "processor-id"), ("nvhealth", "max-feeds")] {
         let folder = tempfile::tempdir().unwrap();
         let mut inspect = program("gst-inspect-1.0", folder.path());
         let output = inspect.arg(element).env("ORT_DYLIB_PATH", "/nowhere").output().unwrap();
         let said = said(&output);
-        assert!(output.status.success() && said.contains("processor-id"), "{said}");
+        assert!(output.status.success() && said.contains(property), "{said}");
     }
 }
