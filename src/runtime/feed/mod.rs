@@ -402,12 +402,14 @@ impl Feed {
     /// Becomes `Some(age)` once when no frame came for `stall-timeout`.
     pub(super) fn newly_stalled(&self, now: Time) -> Option<Time> {
         let mut state = self.state.lock();
-        let age = now.saturating_sub(state.quiet_since);
-        let timeout = state.settings.stall_timeout;
-        // Who waits for room has a frame in hand: it is not upstream that stalls.
-        let expects_frames = !state.paused && !state.at_end && state.waiting == 0 && state.error.is_none();
-        let stalled = timeout > 0 && age >= timeout && expects_frames;
-        (stalled && !std::mem::replace(&mut state.stalled, true)).then_some(age)
+        let age = state.silence(now)?;
+        (!std::mem::replace(&mut state.stalled, true)).then_some(age)
+    }
+
+    /// How long no frame came, where that is longer than `stall-timeout` and the feed is open.
+    pub(super) fn silence(&self, now: Time) -> Option<Time> {
+        let state = self.state.lock();
+        state.silence(now).filter(|_| state.stage == Stage::Open)
     }
 
     pub fn rtsp_security(&self) -> RtspSecurity {

@@ -102,6 +102,15 @@ impl State {
         self.stalled = last.stalled;
     }
 
+    /// How long no frame came though some were expected, where that is longer than `stall-timeout`.
+    pub fn silence(&self, now: Time) -> Option<Time> {
+        let age = now.saturating_sub(self.quiet_since);
+        let timeout = self.settings.stall_timeout;
+        // Who waits for room has a frame in hand: it is not upstream that stalls.
+        let expects_frames = !self.paused && !self.at_end && self.waiting == 0 && self.error.is_none();
+        (timeout > 0 && age >= timeout && expects_frames).then_some(age)
+    }
+
     /// Whether something is just going out.
     pub fn is_giving(&self) -> bool {
         self.handed_out || self.delivering.is_some() || self.delivery_scheduled

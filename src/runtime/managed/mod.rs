@@ -147,3 +147,44 @@ impl ClosingFeeds {
         self.0.iter().filter(|supervisor| !supervisor.join(until)).count()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read, net::TcpListener, sync::mpsc};
+
+    use super::*;
+    use crate::runtime::clock;
+
+    const FAR: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_camera_that_takes_the_connection_and_says_nothing_gets_another() {
+        gst::init().unwrap();
+        crate::plugin_register_static().unwrap();
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let source = ManagedSource::Uri(format!("rtspt://{}/", server.local_addr().unwrap()));
+        let runtime = Runtime::get();
+        let (tell, told) = mpsc::channel();
+        let _events = runtime.health().subscribe(|| true, move |told| _ = tell.send(told.event.clone()));
+        let id = runtime.add_managed_feed(ManagedFeedConfig::new(source)).unwrap();
+        let connection = || {
+            let (mut connection, _) = server.accept().unwrap();
+            connection.read_exact(&mut [0; 7]).unwrap();
+            connection
+        };
+        let silent = connection();
+        let supervisor = runtime.managed_feed(id).unwrap();
+        let seconds = |seconds: u64| clock::now() + seconds * 1_000_000_000;
+        // It may take its time with the first frame.
+        supervisor.tick(seconds(10));
+        supervisor.tick(seconds(40));
+        let restart = std::iter::from_fn(|| told.recv_timeout(FAR).ok()).find(|event| event.name == "feed-restarting");
+        assert!(format!("{restart:?}").contains("no frame came for"), "{restart:?}");
+        // Once is enough for each run.
+        supervisor.tick(seconds(80));
+        let _silent_again = connection();
+        runtime.remove_feed(id).unwrap();
+        assert_eq!(told.try_iter().filter(|event| event.name == "feed-restarting").count(), 0);
+        drop(silent);
+    }
+}

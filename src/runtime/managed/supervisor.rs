@@ -24,6 +24,9 @@ use crate::runtime::{
     clock::{self, Time},
 };
 
+/// A camera may take longer to begin than to go on: first it is asked for UDP, then for TCP.
+const FIRST_FRAME_PATIENCE: Time = 30_000_000_000;
+
 pub struct Supervisor {
     runtime: Runtime,
     id: u64,
@@ -52,6 +55,12 @@ struct State {
     /// The run that may take the feed's place.
     run: u64,
     feed: Arc<Feed>,
+    /// The run that the feed is of.
+    feed_run: u64,
+    /// Frames of the feed when it began.
+    feed_frames: u64,
+    /// The last run that was ended because nothing came.
+    silent_run: u64,
     restart_at: Option<Time>,
     /// The feed was told to stop, or ended by itself: nothing more can be asked of it.
     ending: Option<StopReason>,
@@ -104,6 +113,9 @@ impl Supervisor {
                 wanted: gst::State::Playing,
                 run: 0,
                 feed,
+                feed_run: 0,
+                feed_frames: 0,
+                silent_run: 0,
                 restart_at: None,
                 ending: None,
                 place: Place::Held,
@@ -120,8 +132,11 @@ impl Supervisor {
         self.ask(|state| state.tasks.push_back(Task::Start));
     }
 
-    /// Starts the next run if it is time for it.
+    /// Starts the next run if it is time for it; ends one whose source says nothing.
     pub fn tick(self: &Arc<Self>, now: Time) {
+        if self.config.source.reconnects() {
+            self.end_silent_run(now);
+        }
         if self.state.lock().restart_at.is_some_and(|at| at <= now) {
             self.ask(|state| {
                 if state.restart_at.take().is_some() {
@@ -129,6 +144,27 @@ impl Supervisor {
                 }
             });
         }
+    }
+
+    /// A camera that is connected and sends nothing may do so for ever: only a new connection helps.
+    fn end_silent_run(self: &Arc<Self>, now: Time) {
+        let (feed, run, frames) = {
+            let state = self.state.lock();
+            if state.feed_run == state.silent_run {
+                return;
+            }
+            (state.feed.clone(), state.feed_run, state.feed_frames)
+        };
+        let Some(age) = feed.silence(now) else { return };
+        if age < FIRST_FRAME_PATIENCE && feed.snapshot().counters.received == frames {
+            return;
+        }
+        let detail = format!("no frame came for {:.1} s", age as f64 / 1e9);
+        self.ask(|state| {
+            state.silent_run = run;
+            let end = End::Failed(Failure { detail, lasting: false });
+            state.tasks.push_back(Task::Ended { run, end });
+        });
     }
 
     /// PLAYING or PAUSED. Returns when the pipeline has it, or after `patience`: a source that hangs gets it later.
@@ -195,7 +231,12 @@ impl Supervisor {
             state.feed.clone()
         };
         let feed = self.runtime.start_reserved_feed(&last, config)?;
-        self.state.lock().feed = feed.clone();
+        let frames = feed.snapshot().counters.received;
+        let mut state = self.state.lock();
+        state.feed = feed.clone();
+        state.feed_run = run;
+        state.feed_frames = frames;
+        drop(state);
         Ok(feed)
     }
 
