@@ -22,6 +22,7 @@ mod instance;
 mod lane;
 mod lifetime;
 pub mod managed;
+mod measure;
 mod monitor;
 mod object;
 mod origin;

@@ -11,20 +11,13 @@ use parking_lot::{Condvar, Mutex};
 
 use super::{
     CAT, Error, ErrorCode,
-    batch::BatchBuffer,
     health::Health,
-    instance, panics,
+    instance, measure, panics,
     processor::{Limits, Processor, ProcessorConfig},
     threads::{Detached, Worker},
 };
 use crate::inference::{BatchDim, ExecutionProvider, Model, Session};
 
-/// Batch sizes that are tried where `max-batch-size` is left open.
-const BATCHES: [usize; 4] = [1, 2, 4, 8];
-/// A larger batch has to gain this much over a smaller one: it costs latency and memory.
-const WORTHWHILE: f64 = 0.97;
-/// What a batch costs beside the model: threads that wake and sleep, locks.
-const COST_OF_A_BATCH: Duration = Duration::from_micros(50);
 /// Share of `startup-timeout` that measuring may take.
 const MEASURING_SHARE: u32 = 10;
 /// Largest batch on anything but a CPU where `max-batch-size` is left open.
@@ -202,30 +195,28 @@ fn load(config: &ProcessorConfig, startup: &Startup) -> Result<(Model, Vec<Sessi
         0 => instances_for(model.provider(), model_config.intra_op_threads),
         set => set,
     };
-    startup.check()?;
-    let mut session = model.session()?;
+    let mut sessions = Vec::new();
+    while sessions.len() < instances {
+        startup.check()?;
+        sessions.push(model.session()?);
+    }
+    let frame_bytes = model.description().input.frame_bytes();
     let batch = model.description().input.batch;
     let max_batch = match (config.max_batch_size, batch) {
         (0, BatchDim::Fixed(frames)) => frames,
         (0, BatchDim::Dynamic) if model.provider() != ExecutionProvider::Cpu => ACCELERATOR_BATCH,
         (0, BatchDim::Dynamic) => {
             let budget = Duration::from_nanos(config.startup_timeout) / MEASURING_SHARE;
-            best_batch(config, startup, &mut session, model.description().input.frame_bytes(), budget)?
+            measure::best_batch(config, &mut sessions, frame_bytes, budget, || startup.check())?
         }
         (set, _) => set,
     };
     let limits = Limits::new(config, batch, instances, max_batch);
-    let mut sessions = vec![session];
-    while sessions.len() < instances {
-        startup.check()?;
-        sessions.push(model.session()?);
-    }
-    let frame_bytes = model.description().input.frame_bytes();
     for session in &mut sessions {
         startup.check()?;
         // The first run of a shape allocates: not at a frame's cost.
-        let mut buffer = memory(frame_bytes, limits.batch_room)?;
-        try_run(config, session, &mut buffer, limits.max_batch)?;
+        let mut buffer = measure::memory(frame_bytes, limits.batch_room)?;
+        measure::try_run(config, session, &mut buffer, limits.max_batch)?;
     }
     gst::info!(
         CAT,
@@ -243,67 +234,4 @@ fn instances_for(provider: ExecutionProvider, threads: usize) -> usize {
         ExecutionProvider::Cpu => (thread::available_parallelism().map_or(1, usize::from) / threads).max(1),
         _ => 1,
     }
-}
-
-/// The smallest batch that takes about the least time a frame.
-fn best_batch(
-    config: &ProcessorConfig,
-    startup: &Startup,
-    session: &mut Session,
-    frame_bytes: usize,
-    budget: Duration,
-) -> Result<usize, Error> {
-    let begun = Instant::now();
-    let mut best = (1, f64::INFINITY);
-    for batch in BATCHES {
-        startup.check()?;
-        let mut buffer = memory(frame_bytes, batch)?;
-        // The first run of a shape allocates.
-        try_run(config, session, &mut buffer, batch)?;
-        let mut fastest = Duration::MAX;
-        for _ in 0..3 {
-            let run = Instant::now();
-            try_run(config, session, &mut buffer, batch)?;
-            fastest = fastest.min(run.elapsed());
-        }
-        let per_frame = (fastest + COST_OF_A_BATCH).as_secs_f64() / batch as f64;
-        gst::debug!(CAT, "batch of {batch}: {:.3} ms a frame", per_frame * 1e3);
-        if per_frame < best.1 * WORTHWHILE {
-            best = (batch, per_frame);
-        }
-        if begun.elapsed() > budget {
-            break;
-        }
-    }
-    Ok(best.0)
-}
-
-fn try_run(
-    config: &ProcessorConfig,
-    session: &mut Session,
-    frames: &mut BatchBuffer,
-    batch: usize,
-) -> Result<(), Error> {
-    session.run(frames.bytes(), batch, |_| ()).map_err(|error| {
-        let way_out = match batch {
-            1 => "export it again, and see that it runs in ONNX Runtime's own tools",
-            _ => "set `max-batch-size` to 1 where it runs single frames only, or export it with a dynamic batch",
-        };
-        let mut error = Error::from(error);
-        error.message = format!(
-            "model {}, tried with a batch of {batch}: {}; {way_out}",
-            config.model.model.display(),
-            error.message
-        );
-        error
-    })
-}
-
-fn memory(frame_bytes: usize, frames: usize) -> Result<BatchBuffer, Error> {
-    BatchBuffer::new(frame_bytes, frames).ok_or_else(|| {
-        Error::new(
-            ErrorCode::InvalidConfig,
-            format!("no memory for a batch of {frames} frames of {frame_bytes} bytes: set a smaller `max-batch-size`"),
-        )
-    })
 }
