@@ -18,9 +18,6 @@ use super::{
     startup::Startup,
 };
 
-/// How long the last event is waited for.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-
 #[derive(Default)]
 pub(super) struct Shutdown {
     /// A leaf.
@@ -120,7 +117,8 @@ impl Runtime {
             let severity = if detached == 0 { Severity::Info } else { Severity::Warning };
             Event::new("shutdown-complete", severity).count("detached-threads", detached)
         });
-        drop(self.0.pool.close(Instant::now() + LAST_WORDS));
+        // The last event is told.
+        drop(self.0.pool.close(Instant::now()));
         own.iter().for_each(|feed| feed.release());
         detached == 0
     }

@@ -147,11 +147,12 @@ fn from_a_handler_that_a_shutdown_waits_for() {
     });
     pipeline.set_state(gst::State::Playing).unwrap();
     wait_begun.recv_timeout(FAR).unwrap();
+    let feed = runtime.feeds().pop().unwrap();
     let first = {
         let runtime = runtime.clone();
         thread::spawn(move || runtime.shutdown())
     };
-    wait_until("the first is at it", || runtime.processors().is_empty());
+    wait_until("the first is at it", || feed.was_stopped());
     drop(open);
     assert_eq!(told.recv_timeout(FAR), Ok(false));
     assert!(first.join().unwrap());
