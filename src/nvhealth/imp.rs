@@ -6,7 +6,9 @@ use once_cell::sync::Lazy;
 use parking_lot::Mutex;
 
 use super::own_properties::{self, DEFAULT_INTERVAL, Scope};
-use crate::runtime::{Error, HealthEvent, Origin, Repeating, Runtime, RuntimeConfig, Subscription, config};
+use crate::runtime::{
+    ElementRuntime, Error, HealthEvent, Origin, Repeating, Runtime, RuntimeConfig, Subscription, config,
+};
 
 static CAT: Lazy<gst::DebugCategory> = Lazy::new(|| {
     gst::DebugCategory::new("nvhealth", gst::DebugColorFlags::empty(), Some("Health and limits of the process"))
@@ -29,7 +31,7 @@ struct Settings {
 }
 
 struct Watch {
-    runtime: Runtime,
+    runtime: ElementRuntime,
     _events: Subscription<HealthEvent>,
     /// `None`: no figures are posted.
     diagnostics: Option<Arc<Repeating>>,
@@ -123,7 +125,7 @@ impl NvHealth {
     }
 
     fn start(&self) -> Result<(), Error> {
-        let runtime = Runtime::get();
+        let runtime = Runtime::for_element();
         let (limits, set) = {
             let settings = self.settings.lock();
             (settings.limits.clone(), settings.set.clone())

@@ -21,6 +21,8 @@ use super::{CAT, threads::Detached};
 const BASE_THREADS: usize = 2;
 const PATIENCE: Duration = Duration::from_millis(5);
 const IDLE: Duration = Duration::from_secs(2);
+/// How long a job is waited for at least when the pool is closed: one that has just begun is not stuck.
+const GRACE: Duration = Duration::from_secs(1);
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -59,6 +61,7 @@ struct Queued {
 struct Busy {
     thread: ThreadId,
     job: u64,
+    began: Instant,
     label: Arc<str>,
     left_behind: bool,
 }
@@ -111,7 +114,7 @@ impl Pool {
     }
 
     /// From now on threads end as soon as there is nothing to do. Waits until all but the calling one have ended;
-    /// from `until` on no longer for those that are in a job. Returns those jobs.
+    /// from `until` on no longer for those that are in a job, unless that has just begun. Returns those jobs.
     pub fn close(&self, until: Instant) -> Vec<Stuck> {
         let this = thread::current().id();
         let mut state = self.shared.state.lock();
@@ -119,14 +122,15 @@ impl Pool {
         self.shared.work.notify_all();
         loop {
             let threads = state.threads.keys().filter(|&&thread| thread != this).count();
-            let busy = state.busy.iter().filter(|busy| busy.thread != this).count();
-            if threads == 0 || threads == busy && Instant::now() >= until {
-                break;
-            }
-            if threads == busy {
-                self.shared.changed.wait_until(&mut state, until);
-            } else {
+            let busy = || state.busy.iter().filter(|busy| busy.thread != this);
+            if threads > busy().count() {
                 self.shared.changed.wait(&mut state);
+                continue;
+            }
+            let waited_for = busy().map(|busy| until.max(busy.began + GRACE)).max();
+            match waited_for {
+                Some(latest) if Instant::now() < latest => _ = self.shared.changed.wait_until(&mut state, latest),
+                _ => break,
             }
         }
         let is_stuck = |busy: &&Busy| busy.thread != this && !busy.left_behind;
@@ -195,7 +199,7 @@ impl Shared {
             let Some(Queued { label, job, .. }) = state.jobs.pop_front() else { continue };
             let number = state.next_job;
             state.next_job += 1;
-            state.busy.push(Busy { thread: this, job: number, label, left_behind: false });
+            state.busy.push(Busy { thread: this, job: number, began: Instant::now(), label, left_behind: false });
             if state.threads.len() == state.busy.len() && !state.jobs.is_empty() {
                 self.start_thread(&mut state);
             }

@@ -1,10 +1,6 @@
 //! The coordinated end of everything: feeds, processors, threads.
 
-use std::{
-    sync::Arc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, thread, time::Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -18,9 +14,6 @@ use super::{
     startup::Startup,
     stop_reason::StopReason,
 };
-
-/// How long the last event is waited for.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(super) struct Shutdown {
@@ -125,7 +118,8 @@ impl Runtime {
             let severity = if detached == 0 { Severity::Info } else { Severity::Warning };
             Event::new("shutdown-complete", severity).count("detached-threads", detached)
         });
-        drop(self.0.pool.close(Instant::now() + LAST_WORDS));
+        // The last event is told.
+        drop(self.0.pool.close(Instant::now()));
         own.iter().for_each(|feed| feed.release());
         detached == 0
     }

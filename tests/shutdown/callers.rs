@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::{
     common::{Started, next_result, owner},
-    house::{Events, FAR, House, ended, wait_for_end, wait_until},
+    house::{FAR, House, ended, wait_for_end, wait_until},
 };
 
 fn streams() -> Vec<Started> {
@@ -134,7 +134,6 @@ fn from_a_handler_that_a_shutdown_waits_for() {
     let (open, gate) = mpsc::channel::<()>();
     let (tell, told) = mpsc::channel();
     let inside = Mutex::new(Some((runtime.clone(), gate, begun, tell)));
-    let events = Events::of(&runtime);
     let _owner = owner("p");
     let pipeline = Started::new("videotestsrc ! nvfeed name=f processor-id=p");
     pipeline.child("f").connect("result", false, move |_| {
@@ -148,11 +147,12 @@ fn from_a_handler_that_a_shutdown_waits_for() {
     });
     pipeline.set_state(gst::State::Playing).unwrap();
     wait_begun.recv_timeout(FAR).unwrap();
+    let feed = runtime.feeds().pop().unwrap();
     let first = {
         let runtime = runtime.clone();
         thread::spawn(move || runtime.shutdown())
     };
-    events.next("shutdown-started");
+    wait_until("the first is at it", || feed.was_stopped());
     drop(open);
     assert_eq!(told.recv_timeout(FAR), Ok(false));
     assert!(first.join().unwrap());
