@@ -30,6 +30,12 @@ refused("a wrong type", "add-feed", feed(uri="file:///dev/null", interval="often
 refused("a fragment", "add-feed", feed(pipeline="videotestsrc"))
 refused("plain RTSP", "add-feed", feed(uri="rtsp://127.0.0.1/", rtsp_security="require-tls"))
 refused("an unknown feed", "remove-feed", 4711)
+for limit in "max-feeds", "health-capacity", "output-capacity":
+    before = runtime.get_property(limit)
+    runtime.set_property(limit, 0)
+    error = runtime.get_property("last-error")
+    print(f"no {limit}: {error.get_string('code')}: {error.get_string('message')}")
+    assert runtime.get_property(limit) == before
 runtime.set_property("custom-pipeline-policy", "allow-trusted")
 runtime.set_property("max-feeds", 1)
 watched = runtime.emit("add-feed", feed(pipeline="videotestsrc"))

@@ -24,11 +24,35 @@ mod own_properties;
 mod pause;
 mod throttle;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use glib::prelude::*;
 
 glib::wrapper! {
     /// The element `nvfeed`: takes a video stream and gives out what its processor says about it.
     pub struct NvFeed(ObjectSubclass<imp::NvFeed>) @extends gst_base::BaseSink, gst::Element, gst::Object;
+}
+
+impl NvFeed {
+    /// Connects to the signal `result`: `handler` gets each `nv-result`, in order, on a thread of the runtime. It may block,
+    /// and then only this feed waits.
+    ///
+    /// If it panics that is logged, and it gets the next result all the same. A handler that was connected by the signal's
+    /// name ends the process when it panics, as with any signal: the panic would have to cross GLib, which is C.
+    pub fn connect_result(
+        &self,
+        handler: impl Fn(&Self, &gst::StructureRef) + Send + Sync + 'static,
+    ) -> glib::SignalHandlerId {
+        self.connect(outlet::RESULT_SIGNAL, false, move |arguments| {
+            let [feed, result] = arguments else { return None };
+            if let (Ok(feed), Ok(result)) = (feed.get::<&Self>(), result.get::<&gst::StructureRef>())
+                && catch_unwind(AssertUnwindSafe(|| handler(feed, result))).is_err()
+            {
+                gst::error!(imp::CAT, obj = feed, "a handler of results panicked; it gets the next one all the same");
+            }
+            None
+        })
+    }
 }
 
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

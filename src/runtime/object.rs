@@ -62,7 +62,7 @@ impl NvRuntime {
         let Some(runtime) = self.runtime() else { return R::default() };
         act(runtime).unwrap_or_else(|error| {
             gst::error!(CAT, "{action}: {error}");
-            *self.imp().last_error.lock() = Some(error.details());
+            self.keep(&error);
             runtime.health().emit(|| {
                 Event::new("feed-refused", Severity::Error)
                     .text("action", action)
@@ -71,6 +71,10 @@ impl NvRuntime {
             });
             R::default()
         })
+    }
+
+    fn keep(&self, error: &Error) {
+        *self.imp().last_error.lock() = Some(error.details());
     }
 
     fn add_feed(&self, feed: Option<&gst::StructureRef>) -> u64 {
@@ -111,7 +115,7 @@ mod imp {
     #[derive(Default)]
     pub struct NvRuntime {
         pub inside: OnceCell<Inside>,
-        /// Of the actions. A leaf.
+        /// Of an action or a limit that was refused. A leaf.
         pub last_error: Mutex<Option<gst::Structure>>,
     }
 
@@ -143,7 +147,7 @@ mod imp {
                         .build(),
                     glib::ParamSpecBoxed::builder::<gst::Structure>("last-error")
                         .nick("Last error")
-                        .blurb("Why an action refused what it was asked last: nv-error with code and message")
+                        .blurb("Why an action or a limit was refused last: nv-error with code and message")
                         .read_only()
                         .build(),
                 ]);
@@ -184,6 +188,7 @@ mod imp {
             let configured = runtime.configure(|config| _ = config::set(config, pspec.name(), value));
             if let Err(error) = configured {
                 gst::warning!(CAT, "{error}; it stays as it is");
+                self.obj().keep(&error);
             }
         }
 

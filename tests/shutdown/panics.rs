@@ -6,13 +6,15 @@ use std::sync::{
     mpsc,
 };
 
+use gst::prelude::*;
+use gstnextvision::nvfeed::NvFeed;
 use gstnextvision::runtime::{
     DropCause, Error, FeedConfig, FeedListener, FeedSettings, Frame, FrameTimes, Origin, Outcome, Runtime,
 };
 
 use crate::{
-    common::owner,
-    house::{Events, FAR, House, shut_down},
+    common::{Started, count, owner},
+    house::{Events, FAR, House, ended, shut_down, wait_for_end},
 };
 
 /// Panics at every other result.
@@ -67,6 +69,24 @@ fn a_handler_that_panics_gets_the_next_result() {
     let snapshot = feed.snapshot();
     assert!(snapshot.is_conserved() && snapshot.counters.results == 10, "{snapshot:?}");
     assert!(shut_down(&runtime));
+}
+
+#[test]
+fn a_handler_of_the_signal_that_panics_gets_the_next_result() {
+    let _house = House::enter();
+    let _owner = owner("p");
+    let pipeline = Started::new("videotestsrc num-buffers=10 ! nvfeed name=f processor-id=p");
+    let (tell, told) = mpsc::channel();
+    let tell = parking_lot::Mutex::new(tell);
+    pipeline.child("f").downcast::<NvFeed>().unwrap().connect_result(move |feed, result| {
+        tell.lock().send((feed.name(), count(result, "frame"))).unwrap();
+        panic!("told to");
+    });
+    pipeline.element.set_state(gst::State::Playing).unwrap();
+    wait_for_end(&pipeline);
+    let numbers: Vec<_> = told.try_iter().map(|(feed, number)| (feed == "f", number)).collect();
+    assert_eq!(numbers, Vec::from_iter((0..10).map(|number| (true, number))));
+    assert_eq!(count(&ended(&pipeline), "results"), 10);
 }
 
 #[test]

@@ -122,10 +122,15 @@ fn a_load_that_takes_too_long_is_left_behind() {
         model("slow-start")
     );
     let (change, started) = loading(&description);
-    // Nothing else waits for it, and its id is taken.
+    // Its id is taken; nothing else waits for it.
     let (second, bus) = element(&description);
     assert!(second.set_state(gst::State::Ready).is_err());
     assert_eq!(wait_for_error(&bus).0, "duplicate-processor-id");
+    {
+        let _other = owner("q");
+        let others = Started::playing("videotestsrc num-buffers=5 ! nvfeed processor-id=q");
+        assert_eq!(std::iter::from_fn(|| next_result(&others.bus)).count(), 5);
+    }
     assert!(!shut_down(&runtime));
     assert!(change.join().unwrap().is_err());
     assert_eq!(wait_for_error(&started.bus).0, "shutdown-in-progress");

@@ -123,7 +123,7 @@ impl ManagedFeedConfig {
                 "location" => config.location = Some(text().into()),
                 "loop" => config.looping = value.get().unwrap_or_default(),
                 "sync" => config.sync = value.get().unwrap_or_default(),
-                "max-restarts" => config.restarts.max_restarts = value.get().unwrap_or_default(),
+                "max-restarts" => config.restarts.max_restarts = value.get().ok(),
                 "restart-delay" => config.restarts.delay = value.get().unwrap_or_default(),
                 "max-restart-delay" => config.restarts.max_delay = value.get().unwrap_or_default(),
                 "restart-window" => config.restarts.window = value.get().unwrap_or_default(),
@@ -203,7 +203,7 @@ fn specs() -> Vec<ParamSpec> {
         text("location"),
         flag("loop"),
         flag("sync"),
-        glib::ParamSpecUInt::builder("max-restarts").default_value(restarts.max_restarts).build(),
+        glib::ParamSpecUInt::builder("max-restarts").build(),
         time("restart-delay", restarts.delay),
         time("max-restart-delay", restarts.max_delay),
         time("restart-window", restarts.window),
@@ -235,7 +235,7 @@ mod tests {
         expected.processor_id = "det".into();
         expected.location = Some("/out".into());
         (expected.looping, expected.sync) = (true, true);
-        expected.restarts = RestartPolicy { max_restarts: 3, delay: 5, max_delay: 70, window: 9 };
+        expected.restarts = RestartPolicy { max_restarts: Some(3), delay: 5, max_delay: 70, window: 9 };
         expected.settings.decode.threshold = 0.5;
         expected.settings.decode.iou_threshold = 1.0;
         (expected.settings.interval, expected.settings.leaky) = (2, Leaky::Downstream);

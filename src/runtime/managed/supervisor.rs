@@ -96,6 +96,7 @@ struct Run {
 
 impl Supervisor {
     pub fn new(runtime: Runtime, feed: Arc<Feed>, config: ManagedFeedConfig) -> Arc<Self> {
+        let backoff = Backoff::new(config.restarts.clone(), config.source.reconnects());
         Arc::new(Self {
             runtime,
             id: feed.id(),
@@ -103,13 +104,7 @@ impl Supervisor {
             config,
             state: Mutex::new(State {
                 tasks: VecDeque::new(),
-                work: Some(Work {
-                    run: None,
-                    runs: 0,
-                    target: gst::State::Playing,
-                    backoff: Backoff::default(),
-                    over: false,
-                }),
+                work: Some(Work { run: None, runs: 0, target: gst::State::Playing, backoff, over: false }),
                 wanted: gst::State::Playing,
                 run: 0,
                 feed,
@@ -361,7 +356,7 @@ impl Supervisor {
         if failure.lasting {
             return self.end(work, StopReason::Error(failure.detail));
         }
-        let Some(delay) = work.backoff.next(&self.config.restarts, healthy, glib::random_double()) else {
+        let Some(delay) = work.backoff.next(healthy, glib::random_double()) else {
             return self.end(work, StopReason::RestartLimit(failure.detail));
         };
         let count = self.feed().count_restart();
