@@ -104,6 +104,8 @@ struct State {
     /// Memory for batches, kept.
     buffers: Vec<Arc<BatchBuffer>>,
     buffers_made: usize,
+    /// Instances that have a batch.
+    running: usize,
     stopping: bool,
     /// Nobody runs a batch any more: why frames are dropped that are still written.
     abandoned: Option<DropCause>,
@@ -163,6 +165,7 @@ impl Processor {
                 former: Former::new(limits.max_batch, limits.max_latency),
                 buffers: Vec::new(),
                 buffers_made: 0,
+                running: 0,
                 stopping: false,
                 abandoned: None,
             }),
@@ -279,7 +282,7 @@ impl Processor {
             let decision = if state.stopping && state.former.pending() > 0 {
                 Decision::Take
             } else {
-                state.former.decide(clock::now())
+                state.former.decide(clock::now(), self.limits.instances - state.running)
             };
             match decision {
                 Decision::Take => {
@@ -290,6 +293,7 @@ impl Processor {
                     }
                     loop {
                         if let Some(complete) = state.former.complete(id) {
+                            state.running += 1;
                             return Work::Run(complete);
                         }
                         // Whoever still writes is not blocked by anything: preprocessing is arithmetic.
@@ -351,8 +355,11 @@ impl Processor {
         self.writing_ended();
     }
 
+    /// An instance is done with its batch.
     pub(super) fn recycle(&self, buffer: Arc<BatchBuffer>) {
-        self.state.lock().buffers.push(buffer);
+        let mut state = self.state.lock();
+        state.buffers.push(buffer);
+        state.running -= 1;
     }
 
     pub(super) fn counters(&self) -> parking_lot::MutexGuard<'_, ProcessorCounters> {

@@ -1,0 +1,324 @@
+//! The batch former: which feed's frame is taken next, into which place of which batch, and when a batch goes.
+//!
+//! Plain data without threads, locks or a clock: the [`Processor`](super::Processor) keeps it under one lock and tells it the time.
+//!
+//! A frame's way: its feed [`arrived`](Former::arrived); somebody [`reserve`](Former::reserve)s a place for the feed
+//! whose turn it is, writes that feed's oldest frame there without any lock, and [`commit`](Former::commit)s it. An
+//! instance that is free asks [`decide`](Former::decide), [`seal`](Former::seal)s the batch (whoever still writes into it
+//! finishes, nobody joins any more), and takes it once it is [`complete`](Former::complete).
+//!
+//! The rule: a free instance takes the largest batch that is ready. It waits for more only while frames are due from
+//! feeds that have none here, and only for its share: frames here and due, divided by the free instances. It never waits
+//! past `max_latency` from the oldest frame's arrival.
+
+mod rhythm;
+mod turns;
+
+use std::collections::{HashMap, VecDeque};
+
+use super::clock::Time;
+use rhythm::{Due, Rhythm};
+use turns::Turns;
+
+/// `F` stands for a feed, `T` for a frame that was written, `B` for the memory of a batch.
+pub struct Former<F, T, B> {
+    max_batch: usize,
+    max_latency: Time,
+    members: HashMap<u64, Member<F>>,
+    turns: Turns,
+    due: Due,
+    forming: Option<Batch<T, B>>,
+    /// Batches that nothing more fits into, for the next instances that are free.
+    full: VecDeque<Batch<T, B>>,
+    sealed: Vec<Batch<T, B>>,
+    next_batch: u64,
+}
+
+struct Member<F> {
+    feed: F,
+    priority: i32,
+    has_turn: bool,
+    /// Frames of it in batches that no instance has taken yet.
+    pending: usize,
+    rhythm: Rhythm,
+    /// The time that it is noted with in [`Due`].
+    due: Option<Time>,
+}
+
+struct Batch<T, B> {
+    id: u64,
+    buffer: B,
+    places: Vec<BatchPlace<T>>,
+    writing: usize,
+    ready: usize,
+    /// Arrival of the oldest frame that is ready.
+    oldest: Time,
+}
+
+struct BatchPlace<T> {
+    feed: u64,
+    state: PlaceState<T>,
+}
+
+enum PlaceState<T> {
+    Free,
+    Writing,
+    Ready(T),
+}
+
+/// A place for the next frame of `feed`; ends in [`Former::commit`] or [`Former::give_back`].
+#[derive(Debug)]
+pub struct Reservation<F, B> {
+    pub feed: F,
+    pub buffer: B,
+    pub place: usize,
+    batch: u64,
+}
+
+/// What a free instance does now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Nothing is ready.
+    Idle,
+    /// More frames are likely; look again when one is committed, or then.
+    WaitUntil(Time),
+    Take,
+}
+
+/// A batch that nobody writes into any more: the frames with their places.
+pub struct Complete<T, B> {
+    pub buffer: B,
+    pub frames: Vec<(usize, T)>,
+}
+
+impl<F: Clone, T, B: Clone> Former<F, T, B> {
+    pub fn new(max_batch: usize, max_latency: Time) -> Self {
+        Self {
+            max_batch: max_batch.max(1),
+            max_latency,
+            members: HashMap::new(),
+            turns: Turns::default(),
+            due: Due::new(max_latency / 4),
+            forming: None,
+            full: VecDeque::new(),
+            sealed: Vec::new(),
+            next_batch: 0,
+        }
+    }
+
+    pub fn attach(&mut self, id: u64, feed: F, priority: i32) {
+        let rhythm = Rhythm::default();
+        self.members.insert(id, Member { feed, priority, has_turn: false, pending: 0, rhythm, due: None });
+    }
+
+    /// Takes the feed's turn away; what it has in a batch stays there.
+    pub fn detach(&mut self, id: u64) {
+        if let Some(member) = self.members.remove(&id) {
+            if member.has_turn {
+                self.turns.remove(id, member.priority);
+            }
+            if let Some(due) = member.due {
+                self.due.remove(id, due);
+            }
+        }
+    }
+
+    pub fn set_priority(&mut self, id: u64, priority: i32) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut member.priority, priority);
+        if member.has_turn && before != priority {
+            self.turns.remove(id, before);
+            self.turns.push(id, priority);
+        }
+    }
+
+    pub fn members(&self) -> usize {
+        self.members.len()
+    }
+
+    /// A frame of the feed came in.
+    pub fn arrived(&mut self, id: u64, now: Time) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        member.rhythm.arrived(now);
+        if let Some(due) = member.due.take() {
+            self.due.remove(id, due);
+        }
+        self.give_turn(id);
+    }
+
+    /// The feed has a frame waiting.
+    pub fn give_turn(&mut self, id: u64) {
+        if let Some(member) = self.members.get_mut(&id)
+            && !member.has_turn
+        {
+            member.has_turn = true;
+            self.turns.push(id, member.priority);
+        }
+    }
+
+    /// The next feed in turn and a place for its frame. `open` gives memory for a new batch, if there is any.
+    pub fn reserve(&mut self, open: impl FnOnce() -> Option<B>) -> Option<Reservation<F, B>> {
+        if self.turns.len() == 0 {
+            return None;
+        }
+        if self.forming.as_ref().is_none_or(|batch| batch.taken() >= self.max_batch) {
+            let buffer = open()?;
+            self.full.extend(self.forming.take());
+            let id = self.next_batch;
+            self.next_batch += 1;
+            self.forming = Some(Batch {
+                id,
+                buffer,
+                places: Vec::with_capacity(self.max_batch),
+                writing: 0,
+                ready: 0,
+                oldest: Time::MAX,
+            });
+        }
+        let (id, feed) = self.next_turn()?;
+        let batch = self.forming.as_mut()?;
+        let place = batch.free_place();
+        batch.places[place] = BatchPlace { feed: id, state: PlaceState::Writing };
+        batch.writing += 1;
+        Some(Reservation { feed, buffer: batch.buffer.clone(), place, batch: batch.id })
+    }
+
+    /// The reserved place holds `frame`, which came in at `arrival`.
+    pub fn commit(&mut self, reservation: Reservation<F, B>, frame: T, arrival: Time) {
+        if let Some(batch) = self.batch(reservation.batch) {
+            batch.writing -= 1;
+            batch.ready += 1;
+            batch.oldest = batch.oldest.min(arrival);
+            batch.places[reservation.place].state = PlaceState::Ready(frame);
+        }
+    }
+
+    /// The reserved place stays empty.
+    pub fn give_back(&mut self, reservation: Reservation<F, B>) {
+        let Some(batch) = self.batch(reservation.batch) else { return };
+        batch.writing -= 1;
+        let place = &mut batch.places[reservation.place];
+        place.state = PlaceState::Free;
+        let feed = place.feed;
+        if self.sealed.iter().all(|batch| batch.id != reservation.batch) {
+            self.left(feed);
+        }
+    }
+
+    /// For one of `free` instances.
+    pub fn decide(&self, now: Time, free: usize) -> Decision {
+        if !self.full.is_empty() {
+            return Decision::Take;
+        }
+        let Some(batch) = &self.forming else { return Decision::Idle };
+        if batch.ready == 0 {
+            return Decision::Idle;
+        }
+        let latest = batch.oldest.saturating_add(self.max_latency);
+        let (due, fewer) = self.due.until(now, latest);
+        let share = (batch.taken() + self.turns.len() + due).div_ceil(free.max(1));
+        if due == 0 || batch.taken() >= share.min(self.max_batch) || now >= latest {
+            return Decision::Take;
+        }
+        Decision::WaitUntil(latest.min(fewer))
+    }
+
+    /// Closes the batch that is due; returns its id.
+    pub fn seal(&mut self) -> Option<u64> {
+        let batch = self.full.pop_front().or_else(|| self.forming.take())?;
+        let id = batch.id;
+        for place in batch.places.iter().filter(|place| !matches!(place.state, PlaceState::Free)) {
+            self.left(place.feed);
+        }
+        self.sealed.push(batch);
+        Some(id)
+    }
+
+    /// The sealed batch, once everybody who wrote into it is done.
+    pub fn complete(&mut self, id: u64) -> Option<Complete<T, B>> {
+        let index = self.sealed.iter().position(|batch| batch.id == id && batch.writing == 0)?;
+        let batch = self.sealed.swap_remove(index);
+        let frames = batch
+            .places
+            .into_iter()
+            .enumerate()
+            .filter_map(|(place, taken)| match taken.state {
+                PlaceState::Ready(frame) => Some((place, frame)),
+                PlaceState::Free | PlaceState::Writing => None,
+            })
+            .collect();
+        Some(Complete { buffer: batch.buffer, frames })
+    }
+
+    /// Empties all batches of what is ready; the places stay.
+    pub fn take_ready(&mut self) -> Vec<T> {
+        let mut taken = Vec::new();
+        for batch in self.forming.iter_mut().chain(&mut self.full).chain(&mut self.sealed) {
+            for place in &mut batch.places {
+                match std::mem::replace(&mut place.state, PlaceState::Free) {
+                    PlaceState::Ready(frame) => taken.push(frame),
+                    other => place.state = other,
+                }
+            }
+            batch.ready = 0;
+        }
+        taken
+    }
+
+    /// Whether no batch holds or awaits a frame.
+    pub fn is_empty(&self) -> bool {
+        self.sealed.is_empty() && self.full.is_empty() && self.forming.as_ref().is_none_or(|batch| batch.taken() == 0)
+    }
+
+    /// The feed whose turn is next.
+    pub fn whose_turn(&self) -> Option<F> {
+        self.members.get(&self.turns.next()?).map(|member| member.feed.clone())
+    }
+
+    /// Frames in batches that no instance has taken yet.
+    pub fn pending(&self) -> usize {
+        self.full.iter().chain(&self.forming).map(Batch::taken).sum()
+    }
+
+    fn batch(&mut self, id: u64) -> Option<&mut Batch<T, B>> {
+        self.forming.iter_mut().chain(&mut self.full).chain(&mut self.sealed).find(|batch| batch.id == id)
+    }
+
+    fn next_turn(&mut self) -> Option<(u64, F)> {
+        let id = self.turns.pop()?;
+        let member = self.members.get_mut(&id)?;
+        member.has_turn = false;
+        member.pending += 1;
+        Some((id, member.feed.clone()))
+    }
+
+    /// A frame of the feed is not in a batch any more that could wait for others. Where it was the last one, the next is
+    /// due at its time.
+    fn left(&mut self, id: u64) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        member.pending = member.pending.saturating_sub(1);
+        if member.pending == 0 && !member.has_turn && member.due.is_none() {
+            member.due = member.rhythm.next();
+            member.due.into_iter().for_each(|due| self.due.insert(id, due));
+        }
+    }
+}
+
+impl<T, B> Batch<T, B> {
+    fn taken(&self) -> usize {
+        self.writing + self.ready
+    }
+
+    fn free_place(&mut self) -> usize {
+        if self.taken() < self.places.len()
+            && let Some(free) = self.places.iter().position(|place| matches!(place.state, PlaceState::Free))
+        {
+            return free;
+        }
+        self.places.push(BatchPlace { feed: 0, state: PlaceState::Free });
+        self.places.len() - 1
+    }
+}
+
+#[cfg(test)]
+mod tests;
