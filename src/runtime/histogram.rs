@@ -1,5 +1,7 @@
 //! Latencies by the thousand in a fixed few hundred bytes.
 
+use std::fmt;
+
 /// Buckets for each doubling: a quantile is right to within 1/8 of its value.
 const STEPS: u32 = 4;
 const STEP_BITS: u32 = STEPS.trailing_zeros();
@@ -8,7 +10,7 @@ const DOUBLINGS: u32 = 40;
 const BUCKETS: usize = (DOUBLINGS * STEPS) as usize;
 
 /// A histogram of durations in nanoseconds with logarithmic buckets.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Histogram {
     buckets: Box<[u32; BUCKETS]>,
     count: u64,
@@ -18,6 +20,13 @@ pub struct Histogram {
 impl Default for Histogram {
     fn default() -> Self {
         Self { buckets: Box::new([0; BUCKETS]), count: 0, sum: 0 }
+    }
+}
+
+impl fmt::Debug for Histogram {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        let quantiles = [0.5, 0.95, 0.99].map(|quantile| self.quantile(quantile));
+        write!(formatter, "{} of {quantiles:?} ns", self.count)
     }
 }
 

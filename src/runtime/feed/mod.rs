@@ -431,7 +431,7 @@ impl Feed {
 
     pub fn snapshot(&self) -> FeedSnapshot {
         let state = self.state.lock();
-        FeedSnapshot {
+        let snapshot = FeedSnapshot {
             id: self.id,
             name: self.name.clone(),
             processor_id: self.processor_id.clone(),
@@ -441,7 +441,10 @@ impl Feed {
             queue_capacity: state.queue_capacity(),
             in_flight: state.lane.in_flight(),
             last_frame_age: state.last_frame.map(|last| clock::now().saturating_sub(last)),
-        }
+        };
+        drop(state);
+        debug_assert!(snapshot.is_conserved(), "a frame is lost: {snapshot:?}");
+        snapshot
     }
 
     fn take_turn(&self, processor: Option<Arc<Processor>>) {
@@ -471,5 +474,16 @@ impl Feed {
                 listener.latency_changed();
             }
         });
+    }
+}
+
+/// Wherever a feed runs in a build with assertions, its frames are accounted for at every snapshot, and at its end.
+#[cfg(debug_assertions)]
+impl Drop for Feed {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let snapshot = self.snapshot();
+            assert_eq!(snapshot.queued + snapshot.in_flight, 0, "a frame is left: {snapshot:?}");
+        }
     }
 }

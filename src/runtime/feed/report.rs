@@ -110,7 +110,24 @@ mod tests {
         fn latency_changed(&self) {}
     }
 
-    fn feed(settings: FeedSettings) -> Feed {
+    /// Ended when dropped, as its owner would.
+    struct TestFeed(Feed);
+
+    impl std::ops::Deref for TestFeed {
+        type Target = Feed;
+
+        fn deref(&self) -> &Feed {
+            &self.0
+        }
+    }
+
+    impl Drop for TestFeed {
+        fn drop(&mut self) {
+            self.0.end();
+        }
+    }
+
+    fn feed(settings: FeedSettings) -> TestFeed {
         gst::init().unwrap();
         let pool = Arc::new(Pool::new());
         let listener: Weak<Nobody> = Weak::new();
@@ -128,7 +145,7 @@ mod tests {
             Services { health: Health::new(pool.clone(), 1), output: Output::new(pool.clone(), 1), pool },
         );
         feed.set_caps(gst_video::VideoInfo::builder(gst_video::VideoFormat::Gray8, 8, 8).build().unwrap());
-        feed
+        TestFeed(feed)
     }
 
     fn frame() -> gst::Buffer {
