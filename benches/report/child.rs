@@ -50,7 +50,9 @@ pub fn ask<T: DeserializeOwned>(way: &Way, job: &Job) -> Result<T, String> {
         stdout.read_to_string(&mut answer).map_err(|error| error.to_string())?;
     }
     let last = answer.lines().last().unwrap_or_default();
-    if status.success() && let Ok(answer) = serde_json::from_str(last) {
+    if status.success()
+        && let Ok(answer) = serde_json::from_str(last)
+    {
         return Ok(answer);
     }
     let said = fs::read_to_string(&said).unwrap_or_default();

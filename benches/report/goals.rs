@@ -71,7 +71,7 @@ pub fn of(report: &Report) -> Vec<Goal> {
     let mut goals = Vec::new();
     for (feeds, share) in [(1, 0.90), (4, 0.95), (8, 0.95), (16, 0.95)] {
         let value = report.cell("small", feeds, OURS).and_then(|cell| cell.of_ceiling);
-        goals.push(Goal::new(format!("share of the ceiling, {feeds} feeds"), AtLeast(share), value));
+        goals.push(Goal::new(format!("share of the ceiling, {}", counted(feeds)), AtLeast(share), value));
     }
     let nothing = report.cell("nothing", 8, OURS).and_then(|cell| cell.rate);
     // 40,000 on four cores, 20,000 on two.
@@ -92,11 +92,15 @@ impl Peer {
         for &(feeds, wanted) in self.wanted {
             // Against the best of them: the smallest ratio.
             let ratio = self.worst(report, feeds, RATE, |a, b| a < b);
-            goals.push(Goal::new(format!("frames/s, times {}, {feeds} feeds", self.name), AtLeast(wanted), ratio));
+            goals.push(Goal::new(format!("frames/s, times {}, {}", self.name, counted(feeds)), AtLeast(wanted), ratio));
         }
         for &(feeds, _) in self.wanted {
             let ratio = self.worst(report, feeds, CPU, |a, b| a > b);
-            goals.push(Goal::new(format!("CPU seconds a frame, of {}, {feeds} feeds", self.name), AtMost(1.0), ratio));
+            goals.push(Goal::new(
+                format!("CPU s a frame, share of that of {}, {}", self.name, counted(feeds)),
+                AtMost(1.0),
+                ratio,
+            ));
         }
         goals
     }
@@ -123,7 +127,11 @@ fn live(report: &Report) -> Vec<Goal> {
     let p50 = one.and_then(|cell| cell.p50_ms);
     let p99 = sixteen.and_then(|cell| cell.p99_ms);
     let mut goals = vec![
-        Goal::new("live, 1 feed: CPU s for 1,000 frames".into(), AtMost(4.0), one.and_then(|cell| cell.cpu_per_thousand)),
+        Goal::new(
+            "live, 1 feed: CPU s for 1,000 frames".into(),
+            AtMost(4.0),
+            one.and_then(|cell| cell.cpu_per_thousand),
+        ),
         // A window cuts through a frame of each feed: half a percent.
         Goal::new("live, 16 feeds: frames/s of 480".into(), AtLeast(480.0 * 0.995), sixteen.and_then(|cell| cell.rate)),
         Goal::new(
@@ -140,6 +148,10 @@ fn live(report: &Report) -> Vec<Goal> {
         goals.push(Goal::new(title, AtMost(inference_ms * 5.0), p99));
     }
     goals
+}
+
+fn counted(feeds: usize) -> String {
+    if feeds == 1 { "1 feed".into() } else { format!("{feeds} feeds") }
 }
 
 impl Goal {

@@ -57,7 +57,9 @@ impl Panel {
             let color = Palette99::pick(number).to_rgba();
             let line = points.iter().map(|&(feeds, spread)| (feeds as f64, spread.median));
             chart
-                .draw_series(LineSeries::new(line, color.stroke_width(if way.is_ours() { 3 } else { 1 })).point_size(3))?
+                .draw_series(
+                    LineSeries::new(line, color.stroke_width(if way.is_ours() { 3 } else { 1 })).point_size(3),
+                )?
                 .label(label(way))
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(3)));
             let bars = points.iter().map(|&(feeds, Spread { median, least, most })| {

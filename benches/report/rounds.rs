@@ -28,6 +28,7 @@ pub fn run(options: &Options) -> Report {
     for way in ways.iter().filter(|way| !way.is_ceiling()) {
         count(way, &mut report);
     }
+    let ways: Vec<_> = ways.into_iter().filter(|way| !report.not_run.contains_key(way.id)).collect();
     for case in &cases {
         if !report.found.contains_key(case.model) {
             search(case, &mut report);
@@ -45,7 +46,7 @@ pub fn run(options: &Options) -> Report {
                 Ok(figures) => format!("{:>9.1} frames/s", figures.rate()),
                 Err(reason) => reason.clone(),
             };
-            println!("[{done}/{total}] {:<8} {:>2} feeds  {:<28} {told}", case.id, cell.feeds, way.title);
+            println!("[{done}/{total}] {:<8} {:>2} x  {:<28} {told}", case.id, cell.feeds, way.title);
             cell.add(figures);
         }
         if options.takes_way(OURS) {
@@ -81,12 +82,13 @@ fn count(way: &Way, report: &mut Report) {
     let job = Job { mode: way.mode.into(), frames: Some(COUNT_FRAMES), ..case.job(COUNT_FEEDS, 0.0) };
     let given = COUNT_FEEDS as u64 * COUNT_FRAMES;
     match ask::<Figures>(way, &job) {
-        Ok(figures) => {
+        Ok(figures) if figures.frames > 0 => {
             println!("count: {:<28} {given} frames in, {} results out", way.title, figures.frames);
             let library = figures.library;
             report.counts.push(Count { way: way.id.into(), given, out: figures.frames, library });
         }
-        Err(reason) => {
+        answer => {
+            let reason = answer.err().unwrap_or("no result came out".into());
             println!("count: {:<28} {reason}", way.title);
             report.not_run.insert(way.id.into(), reason);
         }

@@ -66,16 +66,14 @@ fn number(spread: Option<Spread>, digits: usize) -> String {
 fn of_goals(goals: &[Goal]) -> String {
     let mut text = String::from("\nGoals\n=====\n");
     for goal in goals {
-        let value = match goal.value {
-            Some(value) => format!("{:.2} ({:.2} to {:.2})", value.median, value.least, value.most),
-            None => "-".into(),
-        };
-        let verdict = match goal.passed {
-            Some(true) => "pass",
-            Some(false) => "MISS",
-            None => "not measured",
-        };
+        let (Some(value), Some(passed)) = (goal.value, goal.passed) else { continue };
+        let value = format!("{:.2} ({:.2} to {:.2})", value.median, value.least, value.most);
+        let verdict = if passed { "pass" } else { "MISS" };
         let _ = writeln!(text, "{:<66}{:<13}{value:<32}{verdict}", goal.title, goal.wanted);
+    }
+    let unknown: Vec<_> = goals.iter().filter(|goal| goal.passed.is_none()).map(|goal| &*goal.title).collect();
+    if !unknown.is_empty() {
+        let _ = writeln!(text, "\nnot measured: {}", unknown.join("; "));
     }
     text
 }

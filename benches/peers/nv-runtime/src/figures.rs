@@ -15,6 +15,9 @@ use std::{
 use nv_core::timestamp::WallTs;
 use serde_json::{Value, json};
 
+/// Longest wait for the first result.
+const FIRST: Duration = Duration::from_secs(10);
+
 #[derive(Default)]
 pub struct Results {
     frames: AtomicU64,
@@ -40,10 +43,10 @@ impl Results {
         self.frames.load(Relaxed)
     }
 
-    /// When the last result came that was followed by so much silence.
+    /// When the last result came that was followed by so much silence. The first one may take longer.
     pub fn wait_until_silent(&self, silence: Duration) -> Instant {
         let (mut last, mut seen) = (Instant::now(), 0);
-        while seen == 0 || last.elapsed() < silence {
+        while last.elapsed() < if seen == 0 { FIRST } else { silence } {
             thread::sleep(Duration::from_millis(10));
             if self.frames() != seen {
                 (last, seen) = (Instant::now(), self.frames());
