@@ -7,6 +7,9 @@ use crate::{
     ways::checkout,
 };
 
+/// Seconds at least before anything is counted: queues are full by then, and sources have found their pace.
+const WARM_UP: f64 = 0.7;
+
 pub struct Case {
     pub id: &'static str,
     pub title: &'static str,
@@ -88,7 +91,7 @@ impl Case {
             side: self.side,
             source: self.source,
             feeds,
-            warm_up: window * self.times / 3.0,
+            warm_up: WARM_UP.max(window * self.times / 3.0),
             window: window * self.times,
             frames: None,
             setting: None,

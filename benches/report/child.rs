@@ -25,6 +25,7 @@ pub fn ask<T: DeserializeOwned>(way: &Way, job: &Job) -> Result<T, String> {
     let said = checkout().join("target/bench/worker.log");
     let log = File::create(&said).map_err(|error| format!("{} cannot be written: {error}", said.display()))?;
     let mut child = worker
+        .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)
@@ -56,6 +57,8 @@ pub fn ask<T: DeserializeOwned>(way: &Way, job: &Job) -> Result<T, String> {
         return Ok(answer);
     }
     let said = fs::read_to_string(&said).unwrap_or_default();
-    let reason = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or(last).trim();
+    // Rust's advice about backtraces comes after the reason.
+    let tells = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: ");
+    let reason = said.lines().rfind(tells).unwrap_or(last).trim();
     Err(format!("it failed ({status}): {reason}"))
 }

@@ -97,7 +97,7 @@ fn count(way: &Way, report: &mut Report) {
 
 /// The best setting of the library for the case's model.
 fn search(case: &Case, report: &mut Report) {
-    let job = Job { task: Task::Search, window: SEARCH * case.times, source: case.source, ..case.job(1, SEARCH) };
+    let job = Job { task: Task::Search, window: SEARCH, ..case.job(1, SEARCH) };
     match ask::<Found>(own(), &job) {
         Ok(found) => {
             println!("ceiling: {}: {:?}, one inference {:.2} ms", case.model, found.setting, found.inference_ms);

@@ -36,10 +36,12 @@ pub fn run() -> Conversion {
     let place = unsafe { std::slice::from_raw_parts_mut(place.as_mut_ptr().cast::<u8>(), input.frame_bytes()) };
 
     let small = VideoInfo::builder(VideoFormat::Rgb, SIDE as u32, ROWS).build().expect("a valid size");
-    // As `videoconvertscale` sets it by default: linear, of two pixels.
-    let mut config = gst_video::VideoConverterConfig::new();
-    config.set_resampler_method(gst_video::VideoResamplerMethod::Linear);
-    config.set_resampler_taps(2);
+    // As `videoconvertscale` sets it by default: linear, of two pixels at most.
+    let options = gst::Structure::builder("GstVideoConverter")
+        .field("GstVideoConverter.resampler-method", gst_video::VideoResamplerMethod::Linear)
+        .field("GstVideoResampler.max-taps", 2i32)
+        .build();
+    let config = gst_video::VideoConverterConfig::try_from(options).expect("options of the converter");
     let converter = gst_video::VideoConverter::new(&info, &small, Some(config)).expect("a conversion");
     let frame = VideoFrame::from_buffer_readable(buffer.clone(), &info).expect("a whole frame");
     let out = gst::Buffer::with_size(small.size()).expect("memory");

@@ -16,8 +16,8 @@ use crate::job::{Figures, Found, Job, Setting};
 
 /// Runs of one frame by one thread whose median is what an inference takes.
 const ALONE: usize = 50;
-/// No run of it takes longer than this, or a batch is too large to be looked at.
-const LONGEST_RUN: f64 = 0.5;
+/// Seconds that a batch may take on one thread: larger ones are not looked at.
+const LONGEST_RUN: f64 = 0.3;
 /// The best ones of the first look are looked at again, for longer.
 const SECOND_LOOK: usize = 4;
 
