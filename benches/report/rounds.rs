@@ -10,7 +10,7 @@ use crate::{
     job::{Conversion, Figures, Found, Job, Task},
     options::Options,
     report::{Cell, Count, Report, Spread},
-    ways::{OURS, WAYS, Way},
+    ways::{OURS, SETUP, WAYS, Way},
 };
 
 /// Seconds for which one setting of the library is looked at.
@@ -65,6 +65,9 @@ pub fn run(options: &Options) -> Report {
 fn available<'a>(options: &Options, report: &mut Report) -> Vec<&'a Way> {
     let mut ways = Vec::new();
     for way in WAYS.iter().filter(|way| options.takes_way(way.id)) {
+        if way.is_older() {
+            println!("note: the worker of {} is older than this program: after a change, run {SETUP}", way.id);
+        }
         match way.missing() {
             None => ways.push(way),
             Some(reason) => {

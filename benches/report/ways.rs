@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What gets a way that is not there.
-const SETUP: &str = "benches/peers/setup";
+pub const SETUP: &str = "benches/peers/setup";
 
 pub struct Way {
     pub id: &'static str,
@@ -89,6 +89,14 @@ impl Way {
         // A link that points to where it leads inside the root is there without being followed.
         let there = worker.symlink_metadata().is_ok();
         (!there).then(|| format!("it is not set up: run {SETUP} {name}"))
+    }
+
+    /// Whether it was built before this program was, maybe from other sources.
+    pub fn is_older(&self) -> bool {
+        let built = |path: PathBuf| path.metadata().and_then(|file| file.modified()).ok();
+        let own = env::current_exe().ok().and_then(built);
+        let Root(release) = self.program else { return false };
+        built(root(release).join("target/bench/worker")).zip(own).is_some_and(|(theirs, own)| theirs < own)
     }
 
     /// The worker with its job. No variable gets into a root file system, so there the job is an argument.
