@@ -33,7 +33,7 @@ pub enum DimsOrder {
 }
 
 /// What GStreamer knows of one output of a model.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct StandardTensor {
     /// What the tensor holds, by the registry; the output's own name where nothing says it.
     pub id: Arc<str>,
@@ -46,13 +46,12 @@ pub struct StandardTensor {
 }
 
 /// What has to be done to a frame's share of the output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Content {
+    #[default]
     AsItIs,
     /// Boxes and scores, `[4+C, A]`, or where they are in `rows` `[A, 4+C]`.
-    YoloBoxes {
-        rows: bool,
-    },
+    YoloBoxes { rows: bool },
     /// `[M, H, W]`
     YoloProtos,
     /// `[M, 4]`
