@@ -1,0 +1,75 @@
+//! Tensors that are not taken: the error says what is given and what is taken.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::{
+    DETECTOR,
+    common::{Started, model, wait_for_error},
+    has,
+};
+
+/// The error of a pipeline that `nvbatch` with `settings` and `decoder` make.
+fn refusal(settings: &str, decoder: &str) -> String {
+    static PIPELINES: AtomicU32 = AtomicU32::new(0);
+    let number = PIPELINES.fetch_add(1, Ordering::Relaxed);
+    let pipeline = Started::new(&format!(
+        "videotestsrc num-buffers=5 ! video/x-raw,format=RGB,width=128,height=64 \
+         ! nvbatch processor-id=refused-{number} {settings} ! {decoder} name=dec ! fakesink"
+    ));
+    _ = pipeline.set_state(gst::State::Playing);
+    let (code, message) = wait_for_error(&pipeline.bus);
+    assert_eq!(code, "invalid-config", "{message}");
+    message
+}
+
+#[track_caller]
+fn assert_names(message: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(message.contains(part), "{part} is not in: {message}");
+    }
+}
+
+#[test]
+fn a_decoder_of_other_tensors_names_both_sides() {
+    let yolo = format!("decoder=tensors model={DETECTOR}");
+    let ssd = format!("decoder=tensors model={}", model("echo-ssd"));
+    let given_yolo = ["dec", "given are yolo-v8-out", "float32", "2100"];
+    for (decoder, taken) in [
+        ("ssdtensordec", "ssd-mobilenet-v1-variant-1-out-boxes"),
+        ("classifiertensordecoder", "classification-generic-out"),
+        ("yolosegv8tensordec", "yolo-v8-segmentation-out-protos"),
+    ] {
+        if has(decoder) {
+            let message = refusal(&yolo, decoder);
+            assert_names(&message, &given_yolo);
+            assert_names(&message, &[taken]);
+        }
+    }
+    if has("yolov8tensordec") {
+        assert_names(&refusal(&ssd, "yolov8tensordec"), &["generic-variant-1-out-count", "taken are yolo-v8-out"]);
+    }
+}
+
+#[test]
+fn a_decoder_after_a_model_that_gives_no_tensors_says_what_to_set() {
+    if has("yolov8tensordec") {
+        let message = refusal(&format!("model={DETECTOR}"), "yolov8tensordec");
+        assert_names(&message, &["no tensors", "taken are yolo-v8-out", "decoder=tensors"]);
+    }
+}
+
+/// An id that GStreamer does not know.
+const UNKNOWN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models/unknown-id.modelinfo");
+
+#[test]
+fn tensors_that_nobody_knows_say_where_ids_come_from() {
+    if has("yolov8tensordec") {
+        let message = refusal(&format!("decoder=tensors model={}", model("mean")), "yolov8tensordec");
+        assert_names(&message, &["no tensors that have an id", ".modelinfo"]);
+    }
+    if has("tensordecodebin") {
+        let yolo = model("echo-yolo");
+        let message = refusal(&format!("decoder=tensors model={yolo} model-info={UNKNOWN}"), "tensordecodebin");
+        assert_names(&message, &["given are nobody-knows-this", "taken are"]);
+    }
+}
