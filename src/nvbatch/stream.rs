@@ -12,7 +12,7 @@ use gst::prelude::*;
 use parking_lot::Mutex;
 
 #[cfg(feature = "v1_28")]
-use super::tensor_caps::{self, Announcement};
+use super::tensor_caps::{self, Announcement, Refusal};
 use super::{imp::CAT, notices::Notices, roi};
 use crate::runtime::{
     Delivery, Error, ErrorCode, Feed, FeedConfig, FeedListener, FeedSettings, Frame, FrameTimes, Inferred, Origin,
@@ -430,7 +430,14 @@ impl Stream {
 
     #[cfg(feature = "v1_28")]
     fn check_taken(&self, caps: &gst::Caps) -> Result<(), gst::FlowError> {
-        tensor_caps::refusal(&self.src_pad, caps).map_or(Ok(()), |error| Err(self.fail(&error)))
+        match tensor_caps::refusal(&self.src_pad, caps) {
+            None => Ok(()),
+            Some(Refusal::Idle(error)) => {
+                self.notices.warn(&error);
+                Ok(())
+            }
+            Some(Refusal::Fatal(error)) => Err(self.fail(&error)),
+        }
     }
 
     fn push_frame(&self, frame: Frame, outcome: Option<Outcome>) -> Result<(), gst::FlowError> {

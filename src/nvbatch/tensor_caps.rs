@@ -134,25 +134,36 @@ fn announce(caps: &mut gst::CapsRef, tensors: &[TensorCaps]) {
     }
 }
 
-/// Why whatever `pad` is linked to does not take `caps`, where tensors are at stake.
-pub fn refusal(pad: &gst::Pad, caps: &gst::Caps) -> Option<Error> {
+/// What stands between `caps` and what `pad` is linked to.
+pub enum Refusal {
+    /// Frames would not get through.
+    Fatal(Error),
+    /// They get through, and nothing is done to them.
+    Idle(Error),
+}
+
+/// Whether whatever `pad` is linked to takes `caps`, where tensors are at stake.
+pub fn refusal(pad: &gst::Pad, caps: &gst::Caps) -> Option<Refusal> {
     let peer = pad.peer()?;
     let wanted = pad.peer_query_caps(None);
     let has_tensors = |structure: &gst::StructureRef| structure.has_field(TENSORS);
+    let gives_tensors = caps.iter().any(has_tensors);
     let wants_tensors = wanted.size() > 0 && wanted.iter().all(has_tensors);
-    if !(wants_tensors || caps.iter().any(has_tensors)) || caps.is_subset(&wanted) {
+    if !(gives_tensors || wants_tensors) || caps.is_subset(&wanted) {
         return None;
     }
     let name = peer.parent_element().map_or_else(|| peer.name(), |element| element.name());
-    let (given, wanted) = (list(caps), list(&wanted));
-    Some(Error::new(
+    let (given, taken) = (list(caps), list(&wanted));
+    let error = Error::new(
         ErrorCode::InvalidConfig,
         format!(
-            "{name} does not take the tensors of this nvbatch: given are {given}; taken are {wanted}. Set decoder=tensors, \
+            "{name} does not take the tensors of this nvbatch: given are {given}; taken are {taken}. Set decoder=tensors, \
              link an element that takes what is given (tensordecodebin looks for one), or give the outputs their ids in \
              the model's .modelinfo"
         ),
-    ))
+    );
+    let gets_through = !gives_tensors && pad.peer_query_accept_caps(caps);
+    Some(if gets_through { Refusal::Idle(error) } else { Refusal::Fatal(error) })
 }
 
 /// The tensors of `caps` for a message.
@@ -167,7 +178,10 @@ fn list(caps: &gst::Caps) -> String {
                 let field = |name| tensor.value(name).ok().and_then(|value| value.serialize().ok());
                 let [id, element, dims, order] = ["tensor-id", "type", "dims", "dims-order"].map(field);
                 let parts = [id, element, dims, order].into_iter().flatten().map(String::from);
-                parts.collect::<Vec<_>>().join(" ")
+                let text = parts.collect::<Vec<_>>().join(" ");
+                // As gst-inspect-1.0 has it, without the types that it has too.
+                let types = ["(int)", "(string)", "(GstIntRange)"];
+                types.iter().fold(text, |text, name| text.replace(name, "")).replace("2147483647", "max")
             }));
         }
     }

@@ -1,6 +1,7 @@
 //! Tensors as `GstTensorMeta`, which GStreamer's own tensor decoders read from 1.26 on: `docs/metadata.md`.
 
 use glib::Quark;
+use gst::MetaAPIExt;
 use gst_analytics::{Tensor as GstTensor, TensorDataType, TensorDimOrder, TensorMeta};
 
 use crate::{
@@ -29,7 +30,19 @@ pub fn take(inferred: &mut Inferred) -> Vec<FrameTensor> {
 pub fn attach(buffer: &mut gst::BufferRef, tensors: Vec<FrameTensor>) {
     if !tensors.is_empty() {
         let tensors: Vec<GstTensor> = tensors.into_iter().map(to_gst).collect();
-        TensorMeta::add(buffer).set(tensors.into());
+        add(buffer).set(tensors.into());
+    }
+}
+
+/// A new meta. `TensorMeta::add` gives the one that is there already in early GStreamer 1.26, and setting tensors
+/// there would end those of others.
+fn add(buffer: &mut gst::BufferRef) -> gst::MetaRefMut<'_, TensorMeta, gst::meta::Standalone> {
+    // SAFETY: the buffer is writable, since it is borrowed so; the meta that it gets is of the type of this info, needs no
+    // parameters, and belongs to the buffer. It is added where memory lasts, else GLib ends the process.
+    unsafe {
+        let info = gst_analytics::ffi::gst_tensor_meta_get_info();
+        let meta = gst::ffi::gst_buffer_add_meta(buffer.as_mut_ptr(), info, std::ptr::null_mut());
+        TensorMeta::from_mut_ptr(buffer, meta.cast())
     }
 }
 

@@ -4,18 +4,23 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{
     DETECTOR,
-    common::{Started, model, wait_for_error},
+    common::{Started, model, wait_for, wait_for_eos, wait_for_error},
     has,
 };
 
-/// The error of a pipeline that `nvbatch` with `settings` and `decoder` make.
-fn refusal(settings: &str, decoder: &str) -> String {
+/// A pipeline of `nvbatch` with `settings` and `decoder`.
+fn line(settings: &str, decoder: &str) -> String {
     static PIPELINES: AtomicU32 = AtomicU32::new(0);
     let number = PIPELINES.fetch_add(1, Ordering::Relaxed);
-    let pipeline = Started::new(&format!(
+    format!(
         "videotestsrc num-buffers=5 ! video/x-raw,format=RGB,width=128,height=64 \
          ! nvbatch processor-id=refused-{number} {settings} ! {decoder} name=dec ! fakesink"
-    ));
+    )
+}
+
+/// The error of such a pipeline.
+fn refusal(settings: &str, decoder: &str) -> String {
+    let pipeline = Started::new(&line(settings, decoder));
     _ = pipeline.set_state(gst::State::Playing);
     let (code, message) = wait_for_error(&pipeline.bus);
     assert_eq!(code, "invalid-config", "{message}");
@@ -50,11 +55,18 @@ fn a_decoder_of_other_tensors_names_both_sides() {
     }
 }
 
+/// Decoders let frames without tensors through, as they do after any other element, and nothing comes of it.
 #[test]
-fn a_decoder_after_a_model_that_gives_no_tensors_says_what_to_set() {
-    if has("yolov8tensordec") {
-        let message = refusal(&format!("model={DETECTOR}"), "yolov8tensordec");
-        assert_names(&message, &["no tensors", "taken are yolo-v8-out", "decoder=tensors"]);
+fn a_decoder_after_a_model_that_gives_no_tensors_makes_a_warning() {
+    for decoder in ["yolov8tensordec", "tensordecodebin"].into_iter().filter(|decoder| has(decoder)) {
+        let pipeline = Started::playing(&line(&format!("model={DETECTOR}"), decoder));
+        let warning = wait_for(&pipeline.bus, &[gst::MessageType::Warning]);
+        let gst::MessageView::Warning(warning) = warning.view() else { unreachable!() };
+        assert_names(warning.error().message(), &["dec", "no tensors", "yolo-v8-out", "decoder=tensors"]);
+        wait_for_eos(&pipeline.bus);
+    }
+    if has("ssdtensordec") {
+        assert_names(&refusal(&format!("model={DETECTOR}"), "ssdtensordec"), &["no tensors", "decoder=tensors"]);
     }
 }
 
@@ -63,8 +75,8 @@ const UNKNOWN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models/unknown
 
 #[test]
 fn tensors_that_nobody_knows_say_where_ids_come_from() {
-    if has("yolov8tensordec") {
-        let message = refusal(&format!("decoder=tensors model={}", model("mean")), "yolov8tensordec");
+    if has("ssdtensordec") {
+        let message = refusal(&format!("decoder=tensors model={}", model("mean")), "ssdtensordec");
         assert_names(&message, &["no tensors that have an id", ".modelinfo"]);
     }
     if has("tensordecodebin") {
