@@ -218,3 +218,86 @@ fn taken(sink: &gst::Pad, src: &gst::Pad) -> gst::Caps {
     }
     downstream.intersect_with_mode(&sink.pad_template_caps(), gst::CapsIntersectMode::First)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inference::{StandardTensor, Tensor, TensorData};
+
+    fn video() -> gst::Caps {
+        gst::Caps::builder("video/x-raw").field("width", 64).build()
+    }
+
+    fn boxes(rows: usize) -> Vec<FrameTensor> {
+        let mut standard = StandardTensor::default();
+        (standard.id, standard.group) = ("boxes".into(), Some("group".into()));
+        let data = TensorData::Float32(vec![0.0; rows * 4]);
+        vec![FrameTensor { standard, tensor: Tensor { name: "out".into(), dims: vec![1, rows, 4], data } }]
+    }
+
+    fn types(events: &[gst::Event]) -> Vec<gst::EventType> {
+        events.iter().map(|event| event.type_()).collect()
+    }
+
+    #[test]
+    fn caps_and_what_follows_wait_for_the_first_frame() {
+        gst::init().unwrap();
+        let mut announcement = Announcement::default();
+        let begin = gst::event::StreamStart::new("stream");
+        assert!(announcement.event(begin, false).is_some(), "what comes before does not wait");
+        assert!(announcement.event(gst::event::Caps::new(&video()), false).is_none());
+        let segment = gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new());
+        assert!(announcement.event(segment, false).is_none());
+        assert_eq!(announcement.held_caps(), Some(video()));
+
+        let caps = announcement.before_frame(&boxes(2)).unwrap();
+        assert!(caps.is_fixed() && list(&caps).starts_with("boxes float32 < 1, 2, 4 > row-major"), "{}", list(&caps));
+        assert_eq!(types(&announcement.released()), [gst::EventType::Segment]);
+        assert_eq!((announcement.before_frame(&boxes(2)), announcement.held_caps()), (None, None));
+        assert!(announcement.event(gst::event::Eos::new(), false).is_some());
+    }
+
+    #[test]
+    fn other_tensors_and_none_are_announced_anew() {
+        gst::init().unwrap();
+        let mut announcement = Announcement::default();
+        _ = announcement.event(gst::event::Caps::new(&video()), false);
+        let first = announcement.before_frame(&boxes(2));
+        _ = announcement.released();
+        assert!(announcement.before_frame(&boxes(3)).is_some_and(|caps| Some(caps) != first));
+        assert_eq!(announcement.before_frame(&[]), Some(video()));
+        assert_eq!(announcement.before_frame(&[]), None);
+    }
+
+    #[test]
+    fn a_model_without_tensors_holds_nothing_up() {
+        gst::init().unwrap();
+        let mut announcement = Announcement::default();
+        assert!(announcement.event(gst::event::Caps::new(&video()), true).is_some());
+        assert_eq!(announcement.before_frame(&[]), None);
+    }
+
+    #[test]
+    fn a_flush_leaves_the_caps_and_takes_the_segment() {
+        gst::init().unwrap();
+        let mut announcement = Announcement::default();
+        _ = announcement.event(gst::event::Caps::new(&video()), false);
+        _ = announcement.event(gst::event::Tag::new(gst::TagList::new()), false);
+        _ = announcement.event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()), false);
+        announcement.flush();
+        assert_eq!(announcement.before_frame(&[]), Some(video()));
+        assert_eq!(types(&announcement.released()), [gst::EventType::Tag]);
+    }
+
+    #[test]
+    fn tensors_of_others_stay_announced() {
+        gst::init().unwrap();
+        let mut announcement = Announcement::default();
+        let theirs = gst::Structure::builder("tensorgroups").field("theirs", 1).build();
+        let caps = gst::Caps::builder("video/x-raw").field("tensors", theirs).build();
+        _ = announcement.event(gst::event::Caps::new(&caps), false);
+        let caps = announcement.before_frame(&boxes(2)).unwrap();
+        let groups = caps.structure(0).unwrap().get::<gst::Structure>(TENSORS).unwrap();
+        assert_eq!(groups.fields().map(|name| name.as_str()).collect::<Vec<_>>(), ["theirs", "group"]);
+    }
+}
