@@ -1,11 +1,12 @@
 //! GStreamer's tensor decoders read the tensors, and what they find is where it is in the frame.
 
 use glib::translate::from_glib_full;
+use gst::prelude::*;
 use gst_analytics::{AnalyticsClassificationMtd, AnalyticsRelationMeta, TensorDataType, TensorMeta, prelude::*};
 
 use super::{
     DETECTOR,
-    common::{decoded, model},
+    common::{LONG, Started, decoded, model},
     first_frame, frames, has,
     objects::{Object, objects},
 };
@@ -192,6 +193,31 @@ fn tensordecodebin_finds_the_decoder_by_itself() {
         // Decoders have their own thresholds: the grey is above that of the YOLOs, the corner above that of the SSD.
         assert!(found.len() >= 8 * rows - 8, "{name}: {}", found.len());
     }
+}
+
+/// Caps wait for the model, for its first result, and go out once more after a flush.
+#[test]
+fn a_model_that_comes_late_and_a_seek_change_nothing() {
+    if !has("yolov8tensordec") {
+        return;
+    }
+    let pipeline = Started::playing(&format!(
+        "{} ! nvbatch processor-id=late ! yolov8tensordec ! appsink name=out sync=false max-buffers=1",
+        decoded("gate")
+    ));
+    let _owner = Started::playing(&format!("nvbatch processor-id=late decoder=tensors model={DETECTOR}"));
+    let out = pipeline.child("out");
+    let next = || out.emit_by_name::<Option<gst::Sample>>("try-pull-sample", &[&LONG.nseconds()]);
+    let first = next().expect("a frame");
+    assert!(objects(&first).len() > 3);
+    for _ in 0..5 {
+        next().expect("a frame");
+    }
+    pipeline.element.seek_simple(gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE, gst::ClockTime::ZERO).unwrap();
+    let again = next().expect("a frame");
+    assert_eq!((again.buffer().unwrap().pts(), objects(&again)), (first.buffer().unwrap().pts(), objects(&first)));
+    let rest = std::iter::from_fn(next).inspect(|frame| assert!(!objects(frame).is_empty())).count();
+    assert!(rest > 20 && out.property::<bool>("eos"), "{rest}");
 }
 
 /// The tensors of a whole batch are cut into frames, whatever the batch that they were run in.

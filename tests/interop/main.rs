@@ -10,6 +10,8 @@ mod common;
 mod decoders;
 #[cfg(feature = "v1_24")]
 mod objects;
+#[cfg(feature = "v1_24")]
+mod onvif;
 mod overlay;
 #[cfg(feature = "v1_28")]
 mod refusals;

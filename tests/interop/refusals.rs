@@ -2,9 +2,11 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use gst::prelude::*;
+
 use super::{
     DETECTOR,
-    common::{Started, model, wait_for, wait_for_eos, wait_for_error},
+    common::{LONG, Started, model, wait_for, wait_for_eos, wait_for_error},
     has,
 };
 
@@ -84,4 +86,26 @@ fn tensors_that_nobody_knows_say_where_ids_come_from() {
         let message = refusal(&format!("decoder=tensors model={yolo} model-info={UNKNOWN}"), "tensordecodebin");
         assert_names(&message, &["given are nobody-knows-this", "taken are"]);
     }
+}
+
+/// The tensors of the next model under the same id are announced anew, and refused.
+#[test]
+fn a_model_that_is_exchanged_for_another_kind_is_refused() {
+    if !has("yolov8tensordec") {
+        return;
+    }
+    let owner =
+        |model: &str| Started::playing(&format!("nvbatch processor-id=exchanged decoder=tensors model={model}"));
+    let first = owner(DETECTOR);
+    let pipeline = Started::playing(
+        "videotestsrc ! video/x-raw,format=RGB,width=128,height=64 ! nvbatch processor-id=exchanged \
+         ! yolov8tensordec name=dec ! appsink name=out sync=false max-buffers=1 drop=true",
+    );
+    let out = pipeline.child("out");
+    assert!(out.emit_by_name::<Option<gst::Sample>>("try-pull-sample", &[&LONG.nseconds()]).is_some());
+    drop(first);
+    let _second = owner(&model("echo-ssd"));
+    let (code, message) = wait_for_error(&pipeline.bus);
+    assert_eq!(code, "invalid-config", "{message}");
+    assert_names(&message, &["dec", "given are ssd-mobilenet", "taken are yolo-v8-out"]);
 }
