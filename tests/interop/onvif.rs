@@ -1,7 +1,5 @@
 //! gst-plugins-rs turns what was found into ONVIF's XML.
 
-use gst::prelude::*;
-
 use super::{DETECTOR, common::decoded, first_frame, has, objects::objects};
 
 #[test]
