@@ -223,7 +223,7 @@ impl Stream {
         for event in dropped.into_iter().filter(|event| event.is_sticky()) {
             if !matches!(event.type_(), gst::EventType::Segment | gst::EventType::Eos) {
                 #[cfg(feature = "v1_28")]
-                let Some(event) = self.announcement.lock().event(event, false) else { continue };
+                let Some(event) = self.announced(event) else { continue };
                 _ = self.src_pad.store_sticky_event(&event);
             }
         }
@@ -381,7 +381,7 @@ impl Stream {
         #[cfg(feature = "v1_28")]
         self.announce_before(&event)?;
         #[cfg(feature = "v1_28")]
-        let announced = self.announcement.lock().event(event, self.announces_nothing());
+        let announced = self.announced(event);
         #[cfg(not(feature = "v1_28"))]
         let announced = Some(event);
         if let Some(event) = announced {

@@ -2,7 +2,7 @@
 //!
 //! Caps say what tensors each frame carries, down to their dimensions, and a model may leave those open until it ran.
 //! With `decoder=tensors` the caps, and what follows them, therefore leave with the first frame, and anew where its
-//! tensors are others than before.
+//! tensors are others than before. Where there is no model yet they wait only for who cannot do without tensors.
 
 use gst::prelude::*;
 
@@ -35,13 +35,13 @@ pub struct Announcement {
 }
 
 impl Announcement {
-    /// Takes an event on its way out. It comes back where it may leave at once: `knows` says whether the model is known, and
-    /// has no tensors that are to be announced.
-    pub fn event(&mut self, event: gst::Event, knows: bool) -> Option<gst::Event> {
+    /// Takes an event on its way out. It comes back where it may leave at once: `plain` says whether caps
+    /// may leave without tensors.
+    pub fn event(&mut self, event: gst::Event, plain: bool) -> Option<gst::Event> {
         if let gst::EventView::Caps(caps) = event.view() {
             self.caps = Some(caps.caps_owned());
             self.announced.clear();
-            if knows && self.held.is_none() {
+            if plain && self.held.is_none() {
                 return Some(event);
             }
             self.held.get_or_insert_default();
@@ -134,6 +134,11 @@ fn announce(caps: &mut gst::CapsRef, tensors: &[TensorCaps]) {
     }
 }
 
+/// Whether who takes `caps` takes none without tensors.
+pub fn are_wanted(caps: &gst::Caps) -> bool {
+    caps.size() > 0 && caps.iter().all(|structure| structure.has_field(TENSORS))
+}
+
 /// What stands between `caps` and what `pad` is linked to.
 pub enum Refusal {
     /// Frames would not get through.
@@ -146,10 +151,8 @@ pub enum Refusal {
 pub fn refusal(pad: &gst::Pad, caps: &gst::Caps) -> Option<Refusal> {
     let peer = pad.peer()?;
     let wanted = pad.peer_query_caps(None);
-    let has_tensors = |structure: &gst::StructureRef| structure.has_field(TENSORS);
-    let gives_tensors = caps.iter().any(has_tensors);
-    let wants_tensors = wanted.size() > 0 && wanted.iter().all(has_tensors);
-    if !(gives_tensors || wants_tensors) || caps.is_subset(&wanted) {
+    let gives_tensors = caps.iter().any(|structure| structure.has_field(TENSORS));
+    if !(gives_tensors || are_wanted(&wanted)) || caps.is_subset(&wanted) {
         return None;
     }
     let name = peer.parent_element().map_or_else(|| peer.name(), |element| element.name());

@@ -15,10 +15,19 @@ impl Stream {
         }
     }
 
-    /// The model is known, and none of its tensors is to be announced.
-    pub(super) fn announces_nothing(&self) -> bool {
-        let processor = self.feed.processor();
-        processor.is_some_and(|processor| processor.description().tensors.iter().all(|tensor| tensor.group.is_none()))
+    /// The event, unless it waits for a frame.
+    pub(super) fn announced(&self, event: gst::Event) -> Option<gst::Event> {
+        let plain = self.announces_nothing();
+        self.announcement.lock().event(event, plain)
+    }
+
+    /// Caps may leave as upstream gives them: the model has no tensors that are to be announced, or there is none yet and
+    /// nobody downstream asks for tensors.
+    fn announces_nothing(&self) -> bool {
+        match self.feed.processor() {
+            Some(processor) => processor.description().tensors.iter().all(|tensor| tensor.group.is_none()),
+            None => !tensor_caps::are_wanted(&self.src_pad.peer_query_caps(None)),
+        }
     }
 
     /// Sends the caps that `choose` gives, and what waited for them.
