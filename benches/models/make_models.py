@@ -118,8 +118,31 @@ def mean():
     save(model, HERE / "mean.onnx")
 
 
+def objects():
+    """The same 20 objects in every picture, as a YOLO without overlap gives them: two corners, score, class."""
+    column, row = np.arange(20) % 5, np.arange(20) // 5
+    left, top = 4 + 44 * column, 4 + 55 * row
+    found = np.stack([left, top, left + 32, top + 40, np.full(20, 0.9), column % 3], axis=1).astype(np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Shape", ["images"], ["batch"], end=1),
+            helper.make_node("Concat", ["batch", "shape"], ["shape_of_batch"], axis=0),
+            helper.make_node("Expand", ["found", "shape_of_batch"], ["output0"]),
+        ],
+        "objects",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, 224, 224])],
+        [helper.make_tensor_value_info("output0", TensorProto.FLOAT, ["batch", 20, 6])],
+        [numpy_helper.from_array(found, "found"), numpy_helper.from_array(np.array([20, 6]), "shape")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+    helper.set_model_props(model, {"names": "{0: 'circle', 1: 'square', 2: 'triangle'}"})
+    onnx.checker.check_model(model)
+    onnx.save(model, HERE / "objects.onnx")
+
+
 if __name__ == "__main__":
     architecture("mobilenetv3-small", torchvision.models.mobilenet_v3_small(), 224, "logits")
     architecture("resnet18", torchvision.models.resnet18(), 224, "logits")
     architecture("yolov8n", YoloV8n(), 640, "output0")
     mean()
+    objects()

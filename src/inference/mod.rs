@@ -21,6 +21,7 @@ mod output;
 mod preprocess;
 mod provider;
 mod session;
+mod standard;
 mod text;
 mod weights;
 
@@ -34,3 +35,4 @@ pub use output::{Class, Detection, Output, Tensor, TensorData};
 pub use preprocess::Preprocessor;
 pub use provider::ExecutionProvider;
 pub use session::Session;
+pub use standard::{DimsOrder, StandardTensor};

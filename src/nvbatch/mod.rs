@@ -39,6 +39,10 @@ mod notices;
 mod processor_properties;
 mod roi;
 mod stream;
+#[cfg(feature = "v1_28")]
+mod tensor_caps;
+#[cfg(feature = "v1_26")]
+mod tensors;
 
 use glib::prelude::*;
 
