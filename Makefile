@@ -13,7 +13,7 @@ pluginsdir = $(shell pkg-config $(if $(PREFIX),--define-variable=prefix=$(PREFIX
 userdir = $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/gstreamer-1.0/plugins
 PLUGINDIR ?= $(if $(PREFIX)$(DESTDIR)$(filter 0,$(shell id -u)),$(pluginsdir),$(userdir))
 
-.PHONY: help setup build demo test test-all lint bench install uninstall clean
+.PHONY: help setup build demo test test-all lint bench soak install uninstall clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,12 @@ lint: setup ## Check formatting, clippy and the documentation, warnings denied
 
 bench: setup ## Measure throughput against what ONNX Runtime alone gives
 	cargo bench $(with_features)
+
+# What docs/reliability.md tells of.
+reliability = cargo run --release --quiet $(with_features) --example reliability --
+
+soak: setup ## Faults at random for MINUTES=n, from SEED=n: nothing may be lost, nothing may grow
+	$(reliability) $@
 
 # Under sudo, which finds no cargo and would leave files of root's, only what is built is installed.
 install: $(if $(SUDO_USER),$(PLUGIN),build) ## Install the plugin where GStreamer looks (PLUGINDIR, PREFIX, DESTDIR)
