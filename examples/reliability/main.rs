@@ -1,6 +1,10 @@
 //! How the plugin bears faults, load and time: the programs behind `docs/reliability.md`. `make soak`, `make isolation`
 //! and so on run them; each says at its end what held and what did not, and exits with 1 where something did not.
 
+mod cameras;
+mod cycles;
+mod isolation;
+mod overload;
 mod processor;
 mod soak;
 
@@ -9,7 +13,11 @@ use std::process::ExitCode;
 /// What goes wrong in the programs themselves, told to whoever runs them.
 type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 
-const USAGE: &str = "usage: reliability soak   (MINUTES=n, SEED=n)";
+const USAGE: &str = "usage: reliability soak | isolation | overload | cycles, with settings in the environment:
+  soak       MINUTES=1 SEED=random
+  isolation  SECONDS=10 ROUNDS=3
+  overload   SECONDS=20
+  cycles     CYCLES=2000 SEED=random";
 
 fn main() -> ExitCode {
     match run() {
@@ -29,6 +37,9 @@ fn run() -> Fallible<bool> {
     gstnextvision::plugin_register_static()?;
     match program.as_str() {
         "soak" => soak::run(),
+        "isolation" => isolation::run(),
+        "overload" => overload::run(),
+        "cycles" => cycles::run(),
         _ => Err(USAGE.into()),
     }
 }

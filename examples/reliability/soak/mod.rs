@@ -8,7 +8,7 @@ mod faults;
 mod ledger;
 mod line;
 mod managed;
-mod resources;
+pub mod resources;
 mod stream;
 mod watchdog;
 
