@@ -16,13 +16,11 @@ use crate::{
 };
 
 const EQUAL: usize = 8;
-/// A run takes some milliseconds, whatever is in the batch.
-const GREY: u32 = 2;
 const DEADLINE: Duration = Duration::from_millis(200);
 /// Of a frame of 64x64 RGB.
 const FRAME_BYTES: u64 = 64 * 64 * 3;
 /// Of the model's input for it: floats.
-const INPUT_BYTES: u64 = FRAME_BYTES * 4;
+const INPUT_BYTES: u64 = 224 * 224 * 3 * 4;
 const MAX_BATCH: u64 = 2;
 const INSTANCES: u64 = 1;
 
@@ -30,7 +28,7 @@ pub fn run() -> Fallible<bool> {
     let time = Duration::from_secs_f64(setting("SECONDS", 20.0)?);
     let _processor = Processor::load(
         "loaded",
-        "slow",
+        "benches/models/mobilenetv3-small",
         &format!("instances={INSTANCES} max-batch-size={MAX_BATCH} max-latency=1000000"),
     )?;
     let capacity = capacity()?;
@@ -41,14 +39,9 @@ pub fn run() -> Fallible<bool> {
         rate as usize * (EQUAL + 1)
     );
     let more = format!("processor-id=loaded deadline={}", DEADLINE.as_nanos());
-    let start = |name: String, more: &str| {
-        let camera = Camera::start(&name, rate, false, more)?;
-        camera.set_grey(GREY);
-        Fallible::Ok(camera)
-    };
-    let equal: Vec<Camera> =
-        (0..EQUAL).map(|number| start(format!("equal-{number}"), &more)).collect::<Fallible<_>>()?;
-    let prior = start("prior".into(), &format!("{more} priority=1"))?;
+    let equal = |number| Camera::start(&format!("equal-{number}"), rate, false, &more);
+    let equal: Vec<Camera> = (0..EQUAL).map(equal).collect::<Fallible<_>>()?;
+    let prior = Camera::start("prior", rate, false, &format!("{more} priority=1"))?;
     thread::sleep(Duration::from_secs(1));
     let all = || equal.iter().chain([&prior]);
     all().for_each(|camera| drop(camera.take()));
@@ -140,12 +133,8 @@ impl Figures {
 
 /// Frames a second when there are always some.
 fn capacity() -> Fallible<f64> {
-    let feeds = (0..EQUAL).map(|number| {
-        let camera = Camera::start(&format!("measured-{number}"), 1000, false, "processor-id=loaded leaky=no")?;
-        camera.set_grey(GREY);
-        Fallible::Ok(camera)
-    });
-    let feeds: Vec<_> = feeds.collect::<Fallible<_>>()?;
+    let feed = |number| Camera::start(&format!("measured-{number}"), 1000, false, "processor-id=loaded leaky=no");
+    let feeds: Vec<_> = (0..EQUAL).map(feed).collect::<Fallible<_>>()?;
     thread::sleep(Duration::from_secs(1));
     let results = || feeds.iter().map(|camera| camera.count("results")).sum::<u64>();
     let (before, begun) = (results(), Instant::now());

@@ -10,7 +10,7 @@ pub struct Processor {
 }
 
 impl Processor {
-    /// Loads a model of `tests/models`; `more` are further properties, as gst-launch-1.0 takes them.
+    /// Loads a model of `tests/models`, or of the folder of the project that it names; `more` are further properties, as gst-launch-1.0 takes them.
     pub fn load(id: &str, model: &str, more: &str) -> Fallible<Self> {
         let line = format!("nvbatch processor-id={id} decoder=tensors model={} {more}", path(model));
         let (element, bus) = (gst::parse::launch(&line)?, gst::Bus::new());
@@ -64,5 +64,6 @@ impl Drop for Processor {
 }
 
 fn path(model: &str) -> String {
-    format!("{}/tests/models/{model}.onnx", env!("CARGO_MANIFEST_DIR"))
+    let folder = if model.contains('/') { "" } else { "tests/models/" };
+    format!("{}/{folder}{model}.onnx", env!("CARGO_MANIFEST_DIR"))
 }

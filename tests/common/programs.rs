@@ -1,4 +1,5 @@
 //! Programs that load the plugin that was built with this test, as users' programs do.
+#![allow(dead_code)]
 
 use std::{path::PathBuf, process::Command};
 
