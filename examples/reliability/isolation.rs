@@ -121,8 +121,8 @@ fn disturbances(seconds: f64) -> [Disturbance; 7] {
         Disturbance {
             name: "a subscriber blocks",
             seconds,
-            happen: |house| Ok(house.blocked.store(true, Ordering::Relaxed)),
-            end: |house| Ok(house.blocked.store(false, Ordering::Relaxed)),
+            happen: |house| house.block_subscriber(true),
+            end: |house| house.block_subscriber(false),
         },
         Disturbance {
             name: "a pipeline goes to NULL and back 100 times",
@@ -146,8 +146,8 @@ fn disturbances(seconds: f64) -> [Disturbance; 7] {
         Disturbance {
             name: "every batch of another processor fails",
             seconds,
-            happen: |house| Ok(house.failing.iter().for_each(|camera| camera.set_grey(0xff))),
-            end: |house| Ok(house.failing.iter().for_each(|camera| camera.set_grey(0))),
+            happen: |house| house.fail(0xff),
+            end: |house| house.fail(0),
         },
         Disturbance { name: "an instance hangs", seconds, happen: |house| house.hang(), end: nothing },
     ]
@@ -178,6 +178,17 @@ impl House {
             }
             gst::PadProbeReturn::Remove
         });
+        Ok(())
+    }
+
+    fn block_subscriber(&self, block: bool) -> Fallible<()> {
+        self.blocked.store(block, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// White frames make a batch of the other processor fail.
+    fn fail(&self, grey: u32) -> Fallible<()> {
+        self.failing.iter().for_each(|camera| camera.set_grey(grey));
         Ok(())
     }
 

@@ -62,7 +62,7 @@ pub fn run() -> Fallible<bool> {
     }
     let recovered = wait_for_calm(&equal[0], ended);
 
-    let room: u64 = all().map(|camera| camera.count("queue-capacity") + (INSTANCES + 1) * MAX_BATCH).sum();
+    let room: u64 = all().map(|camera| camera.count("queue-capacity") + 2 * (INSTANCES + 1) * MAX_BATCH).sum();
     let shares: Vec<u64> = during.iter().take(EQUAL).map(|figures| figures.results).collect();
     let (least, most) = (shares.iter().min().copied().unwrap_or(0), shares.iter().max().copied().unwrap_or(0));
     let first = during.last().ok_or("no feed of a higher priority")?;

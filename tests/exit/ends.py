@@ -9,7 +9,7 @@ import gi
 gi.require_version("Gst", "1.0")
 from gi.repository import Gst
 
-kind, after = sys.argv[1], int(sys.argv[2])
+kind, after = sys.argv[1], int(os.environ["NV_AFTER"])
 CODE = 7
 results = 0
 enough = threading.Event()

@@ -14,9 +14,9 @@ fn end(arguments: &[&str], signal: libc::c_int, expected: &End) {
         "nvbatch processor-id=net decoder=tensors instances=4 model=benches/models/mobilenetv3-small.onnx \
          {source} ! nvfeed processor-id=net location=- {source} ! nvbatch processor-id=net ! fakesink"
     );
+    let (mut launch, _folder) = program("gst-launch-1.0");
+    launch.arg("-q").args(arguments).args(line.split_whitespace());
     for round in 0..rounds() {
-        let (mut launch, _folder) = program("gst-launch-1.0");
-        launch.arg("-q").args(arguments).args(line.split_whitespace());
         let meanwhile = |child: &mut Child| {
             let results = BufReader::new(child.stdout.as_mut().unwrap()).lines();
             let wanted = 1 + round as usize % 20;

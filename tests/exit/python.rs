@@ -11,9 +11,10 @@ fn end(kind: &str, expected: i32) {
         _ = writeln!(std::io::stderr(), "skipped: {why}");
         return;
     };
+    let (mut child, _folder) = program(&python);
+    child.args(["tests/exit/ends.py", kind]);
     for round in 0..rounds() {
-        let (mut child, _folder) = program(&python);
-        child.args(["tests/exit/ends.py", kind, &(1 + round % 20).to_string()]);
+        child.env("NV_AFTER", (1 + round % 20).to_string());
         ends(&mut child, |_| (), &End::Code(expected), &format!("{kind}, round {round}"));
     }
 }

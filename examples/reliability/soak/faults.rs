@@ -202,10 +202,22 @@ impl Field {
                 self.heals.entry(self.beats + 2).or_default().push(heal);
                 return Ok(());
             }
-            Fault::Ended => return Ok(self.streams[stream].end()),
-            Fault::Failed => return Ok(self.streams[stream].fail()),
-            Fault::CapsChanged => return Ok(self.streams[stream].change_caps(random)),
-            Fault::Flushed => return Ok(self.streams[stream].flush()),
+            Fault::Ended => {
+                self.streams[stream].end();
+                return Ok(());
+            }
+            Fault::Failed => {
+                self.streams[stream].fail();
+                return Ok(());
+            }
+            Fault::CapsChanged => {
+                self.streams[stream].change_caps(random);
+                return Ok(());
+            }
+            Fault::Flushed => {
+                self.streams[stream].flush();
+                return Ok(());
+            }
             Fault::Replaced => return Ok(()),
         };
         self.heals.entry(until).or_default().push(heal);
