@@ -25,12 +25,15 @@ pub fn run() -> Fallible<bool> {
     let before = resources::Sample::now();
     let mut resources = Resources::default();
     let begun = Instant::now();
-    let (mut frames, mut slowest) = (0, Duration::ZERO);
+    let (mut frames, mut slowest, mut sample) = (0, Duration::ZERO, Duration::ZERO);
     for number in 1..=cycles {
         let cycle = Instant::now();
         frames += one(&mut random)?;
         slowest = slowest.max(cycle.elapsed());
-        resources.add(begun.elapsed());
+        if begun.elapsed() >= sample {
+            resources.add(begun.elapsed());
+            sample += Duration::from_secs(1);
+        }
         if number % 200 == 0 {
             println!("{number:6} cycles, {:5.0} s, {}", begun.elapsed().as_secs_f64(), resources.last());
         }
