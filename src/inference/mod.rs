@@ -7,6 +7,7 @@
 mod arithmetic;
 mod decode;
 mod description;
+mod ending;
 mod error;
 mod geometry;
 mod image;
