@@ -380,7 +380,8 @@ impl Stream {
         let mut frame = frame;
         let Some(mut buffer) = frame.buffer.take() else { return Ok(()) };
         match outcome {
-            None => (),
+            // There is nothing to collect for a feed that passes its frames on.
+            None | Some(Outcome::Collected(_)) => (),
             Some(Outcome::Result(inferred)) => {
                 self.watch_latency(&inferred);
                 let Inferred { model, processor_id, output, .. } = &*inferred;
