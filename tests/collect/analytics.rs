@@ -3,7 +3,6 @@
 use std::{collections::HashMap, io::Write};
 
 use glib::Quark;
-use gst::prelude::*;
 use gst_analytics::{AnalyticsRelationMeta, RelTypes, prelude::*};
 
 use super::{DETECTOR, list, objects_of, results, told};
@@ -57,7 +56,7 @@ fn ioutracker_gives_tracks_that_stay_the_same() {
     assert!(objects > 100 && frames.len() * 5 < objects, "{} tracks of {objects} objects", frames.len());
     for (track, seen) in &frames {
         for pair in seen.windows(2) {
-            let ([(before, _, from), (after, _, to)]) = pair else { unreachable!() };
+            let [(before, _, from), (after, _, to)] = pair else { unreachable!() };
             let moved = (from[0] - to[0]).abs().max((from[1] - to[1]).abs());
             assert!(after > before, "track {track} is twice in frame {after}");
             assert!(after - before > 1 || moved < from[2].max(from[3]), "track {track} jumps in frame {after}");
