@@ -26,6 +26,7 @@ pub mod managed;
 mod measure;
 mod monitor;
 mod object;
+mod objects;
 mod origin;
 mod output;
 mod owners;
@@ -45,6 +46,7 @@ mod startup;
 mod stop_reason;
 mod threads;
 mod timers;
+mod told;
 mod upstream;
 
 use once_cell::sync::Lazy;
@@ -56,14 +58,15 @@ pub use counters::{DropCause, FeedCounters, Timing};
 pub use error::{Error, ErrorCode};
 pub use failure::Failure;
 pub use feed::{
-    Delivery, Feed, FeedConfig, FeedListener, FeedSnapshot, Frame, FrameCaps, FrameTimes, Inferred, Outcome, Qos,
-    Rejected,
+    Collected, Delivery, Feed, FeedConfig, FeedListener, FeedSnapshot, Findings, Frame, FrameCaps, FrameTimes,
+    Inferred, Outcome, Qos, Rejected,
 };
 pub use figures::{RingSnapshot, RuntimeSnapshot};
 pub use health::{Event, Field, Health, HealthEvent, Severity, Subscription};
 pub use lifetime::ElementRuntime;
 pub use managed::{FeedTicket, ManagedFeedConfig, ManagedSource, RestartPolicy};
 pub use object::NvRuntime;
+pub use objects::{Annotations, Label, NamedClass, Object};
 pub use origin::Origin;
 pub use output::Output;
 pub use owners::{OwnedFeed, OwnedProcessor};

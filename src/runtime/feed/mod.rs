@@ -4,6 +4,8 @@
 //! them; they come out in order, either to a [`FeedListener`] on the pool (`nvfeed`) or to whoever calls
 //! [`Feed::next`] (a linked `nvbatch`).
 
+mod collect;
+mod crop;
 mod ending;
 mod frame;
 mod report;
@@ -32,13 +34,16 @@ use super::{
     processor::Processor,
     settings::{FeedSettings, Leaky, RtspSecurity},
 };
-pub use frame::{Delivery, FeedListener, Frame, FrameCaps, FrameTimes, Inferred, Outcome, Rejected};
+pub use frame::{
+    Collected, Delivery, FeedListener, Findings, Frame, FrameCaps, FrameTimes, Inferred, Outcome, Rejected,
+};
 use report::Arrival;
 use state::{Stage, State};
 use work::KeptPreprocessor;
 
 pub struct FeedConfig {
     pub name: String,
+    /// Empty: the feed only collects what is on its frames.
     pub processor_id: String,
     pub settings: FeedSettings,
     /// Frames and events come out again, in order, through [`Feed::next`].
@@ -108,6 +113,7 @@ impl Feed {
     pub(super) fn new(id: u64, config: FeedConfig, services: Services) -> Self {
         static KEYS: AtomicU64 = AtomicU64::new(1);
         let Services { pool, health, output } = services;
+        let collects = config.processor_id.is_empty();
         Self {
             id,
             key: KEYS.fetch_add(1, Ordering::Relaxed),
@@ -121,7 +127,7 @@ impl Feed {
             pool,
             health,
             output,
-            state: Mutex::new(State::new(config.settings)),
+            state: Mutex::new(State::new(config.settings, collects)),
             changed: Condvar::new(),
             preprocessors: Mutex::new(Vec::new()),
         }
@@ -197,7 +203,7 @@ impl Feed {
     pub fn set_caps(&self, info: gst_video::VideoInfo) {
         let mut state = self.state.lock();
         state.entry = Some(thread::current().id());
-        let generation = state.caps.as_ref().map_or(1, |caps| caps.generation + 1);
+        let generation = state.crops.next_generation();
         state.caps = Some(Arc::new(FrameCaps { info, generation }));
     }
 
@@ -221,9 +227,12 @@ impl Feed {
     }
 
     /// Takes a frame. Waits for room where the feed is not leaky.
-    pub fn submit(&self, buffer: gst::Buffer, times: FrameTimes) -> Result<(), Rejected> {
+    pub fn submit(self: &Arc<Self>, buffer: gst::Buffer, times: FrameTimes) -> Result<(), Rejected> {
         let arrival = self.take(buffer, times)?;
         self.report_arrival(arrival);
+        if self.collects() {
+            self.collect();
+        }
         Ok(())
     }
 
@@ -395,7 +404,7 @@ impl Feed {
     /// Since when the feed waits for a processor, and how long it wants to.
     pub(super) fn pending(&self) -> Option<(Time, Time)> {
         let state = self.state.lock();
-        (state.processor.is_none() && state.error.is_none() && state.stage == Stage::Open)
+        (!state.collects && state.processor.is_none() && state.error.is_none() && state.stage == Stage::Open)
             .then_some((state.pending_since, state.settings.attach_timeout))
     }
 
@@ -455,9 +464,11 @@ impl Feed {
 
     /// Everybody who listens to the runtime's results gets this one as well.
     fn given_out(&self, frame: &Frame, outcome: &mut Outcome) {
-        if let Outcome::Result(inferred) = outcome {
+        if let Some(findings) = outcome.findings() {
             self.report_lag(frame.arrival);
-            output::send(&self.output, &self.health, (self.id, &self.name), frame, inferred);
+            if let Some(told) = output::send(&self.output, &self.health, (self.id, &self.name), frame, findings) {
+                outcome.keep_told(told);
+            }
         }
     }
 
