@@ -3,10 +3,13 @@
 use std::borrow::Cow;
 
 use glib::Quark;
-use gst_analytics::{AnalyticsRelationMeta, prelude::*};
+use gst_analytics::{AnalyticsRelationMeta, RelTypes, prelude::*};
 
 use super::roi::whole_pixels;
-use crate::inference::Output;
+use crate::{
+    inference::{Class, Output},
+    runtime::{Answer, Item},
+};
 
 /// Adds what was found in a frame of `width` x `height` pixels to what is there already. `label` names a class by its
 /// number.
@@ -35,12 +38,33 @@ pub fn attach<'a>(
     Ok(())
 }
 
+/// Adds the classes of objects, each related to the detection that it is of.
+pub fn attach_to_objects<'a>(
+    buffer: &mut gst::BufferRef,
+    items: impl Iterator<Item = &'a Item>,
+) -> Result<(), glib::BoolError> {
+    let Some(mut relations) = buffer.meta_mut::<AnalyticsRelationMeta>() else { return Ok(()) };
+    for item in items {
+        let (Some(object), Some(Answer { model, classes, .. })) = (item.mtd, item.answer.as_deref()) else { continue };
+        if classes.is_empty() {
+            continue;
+        }
+        let quark = |class: &Class| Quark::from_str(&*model.label(class.label_id));
+        let (levels, quarks): (Vec<f32>, Vec<Quark>) =
+            classes.iter().map(|class| (class.confidence, quark(class))).unzip();
+        let classification = relations.add_cls_mtd(&levels, &quarks)?.id();
+        relations.set_relation(RelTypes::RELATE_TO, object, classification)?;
+        relations.set_relation(RelTypes::RELATE_TO, classification, object)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use gst_analytics::{AnalyticsClassificationMtd, AnalyticsODMtd};
 
     use super::*;
-    use crate::inference::{Class, Detection};
+    use crate::inference::Detection;
 
     fn label(id: u32) -> Cow<'static, str> {
         ["circle", "square"].get(id as usize).map_or_else(|| id.to_string().into(), |name| (*name).into())

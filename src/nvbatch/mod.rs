@@ -37,6 +37,7 @@ mod analytics;
 mod imp;
 mod notices;
 mod processor_properties;
+mod region_properties;
 mod roi;
 mod stream;
 

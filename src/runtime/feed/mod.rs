@@ -6,8 +6,10 @@
 
 mod ending;
 mod frame;
+mod items;
 mod report;
 mod state;
+mod tracks;
 mod work;
 
 use std::{
@@ -30,11 +32,14 @@ use super::{
     output::{self, Output},
     pool::Pool,
     processor::Processor,
-    settings::{FeedSettings, Leaky, RtspSecurity},
+    settings::{FeedSettings, Leaky, RegionKind, RtspSecurity},
 };
+pub(super) use frame::ItemId;
 pub use frame::{Delivery, FeedListener, Frame, FrameCaps, FrameTimes, Inferred, Outcome, Rejected};
+pub use items::{Answer, Item, Items};
 use report::Arrival;
 use state::{Stage, State};
+use tracks::Tracks;
 use work::KeptPreprocessor;
 
 pub struct FeedConfig {
@@ -233,6 +238,7 @@ impl Feed {
         state.entry = Some(thread::current().id());
         let interval = u64::from(state.settings.interval.max(1));
         let passed_over = !state.counters.received.is_multiple_of(interval);
+        let mut items = self.items(&mut state, &buffer).filter(|_| !passed_over);
         let mut dropped = None;
         loop {
             if state.flushing {
@@ -244,9 +250,11 @@ impl Feed {
             if state.stage != Stage::Open {
                 return Err(Rejected::Ended);
             }
-            let Some(cause) = state.no_room(passed_over, self.passes_frames) else { break };
+            let number = state.counters.received;
+            let passes = passed_over || items.as_ref().is_some_and(|items| !items.need_model(&state.tracks, number));
+            let Some(cause) = state.no_room(passes, self.passes_frames) else { break };
             match state.leaky() {
-                Leaky::Downstream if !passed_over && state.lane.queued() > 0 => {
+                Leaky::Downstream if !passes && state.lane.queued() > 0 => {
                     dropped = state.lane.remove_oldest_queued().map(|frame| (frame, cause));
                     state.counters.drop_frames(cause, 1);
                     break;
@@ -275,7 +283,16 @@ impl Feed {
                 }
             }
         }
-        let (frame, news) = state.new_frame(buffer, times, arrival)?;
+        let (mut frame, news) = state.new_frame(buffer, times, arrival)?;
+        let asked = items.as_mut().map_or(1, |items| items.ask(&mut state.tracks, frame.number));
+        frame.items = items.map(Box::new);
+        if asked == 0 {
+            // It is answered, and waits for those before it only.
+            state.counters.results += 1;
+            state.lane.pass(Delivery::Frame(frame, None));
+            self.changed.notify_all();
+            return Ok(news);
+        }
         if passed_over {
             state.counters.skipped += 1;
             if self.passes_frames {
@@ -292,9 +309,20 @@ impl Feed {
             self.tell_dropped(frame, cause);
         }
         if let Some(processor) = processor {
-            processor.frame_arrived(self.key, arrival);
+            processor.frame_arrived(self.key, arrival, asked);
         }
         Ok(news)
+    }
+
+    /// The items of the frame that is coming in, where objects are inferred.
+    fn items(&self, state: &mut MutexGuard<State>, buffer: &gst::BufferRef) -> Option<Items> {
+        if state.settings.regions.kind == RegionKind::Frame || !self.passes_frames {
+            return None;
+        }
+        let settings = state.settings.regions.clone();
+        let caps = state.caps.clone()?;
+        let size = (caps.info.width(), caps.info.height());
+        Some(MutexGuard::unlocked(state, || Items::read(buffer, size, &settings)))
     }
 
     /// There is room in a batch. Whoever waits for room in [`Feed::submit`] makes use of it.
@@ -359,7 +387,9 @@ impl Feed {
                 return false;
             }
             state.processor = Some(processor.clone());
-            state.lane.queued() > 0
+            // Another model may say something else.
+            state.tracks.clear();
+            state.lane.queued() > 0 || state.dividing.is_some()
         };
         if waiting {
             processor.give_turn(self.key);

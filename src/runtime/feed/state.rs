@@ -2,9 +2,11 @@
 
 use std::{sync::Arc, thread::ThreadId};
 
+use crate::inference::Region;
+
 use super::{
     Arrival, Delivery, DropCause, Error, ErrorCode, FeedCounters, FeedSettings, Frame, FrameCaps, FrameTimes, Given,
-    Lane, Leaky, Outcome, Processor, Rejected, Time, clock,
+    ItemId, Lane, Leaky, Outcome, Processor, Rejected, Time, Tracks, clock,
 };
 
 pub(super) struct State {
@@ -12,6 +14,9 @@ pub(super) struct State {
     pub live: bool,
     pub caps: Option<Arc<FrameCaps>>,
     pub lane: Lane<Frame, Outcome, Delivery>,
+    /// The frame in work of which not all items were taken.
+    pub dividing: Option<u64>,
+    pub tracks: Tracks,
     pub counters: FeedCounters,
     pub last_frame: Option<Time>,
     pub processor: Option<Arc<Processor>>,
@@ -68,6 +73,8 @@ impl State {
             live: false,
             caps: None,
             lane: Lane::default(),
+            dividing: None,
+            tracks: Tracks::default(),
             counters: FeedCounters::default(),
             last_frame: None,
             processor: None,
@@ -160,6 +167,21 @@ impl State {
         self.settings.deadline > 0 && now.saturating_sub(frame.arrival) > self.settings.deadline
     }
 
+    /// The next item of the frame that is being divided: its id and its region.
+    pub fn next_item(&mut self) -> Option<(ItemId, Region)> {
+        let lane_number = self.dividing.take()?;
+        // Nobody waits for the rest of a frame that has failed.
+        let items = self.lane.in_work_mut(lane_number)?.items.as_mut()?;
+        let (item, region, more) = items.start()?;
+        self.dividing = more.then_some(lane_number);
+        Some((ItemId { lane_number, item: Some(item) }, region))
+    }
+
+    /// Whether a frame or an item can be taken into work.
+    pub fn has_work(&self) -> bool {
+        self.dividing.is_some() || self.lane.queued() > 0 && self.lane.in_flight() < self.max_in_flight()
+    }
+
     /// Counts a frame as received.
     pub fn new_frame(
         &mut self,
@@ -194,6 +216,7 @@ impl State {
             running_time: times.running_time,
             stream_time: times.stream_time,
             arrival,
+            items: None,
         };
         Ok((frame, news))
     }
@@ -201,7 +224,12 @@ impl State {
     /// The next thing that is due, counted, and the processor where that lets a waiting frame be taken.
     pub fn give(&mut self) -> Option<(FeedGives, Option<Arc<Processor>>)> {
         let was_full = self.lane.in_flight() >= self.max_in_flight();
-        let given = self.lane.give()?;
+        let mut given = self.lane.give()?;
+        if let Given::Frame(frame, _) | Given::Passing(Delivery::Frame(frame, _)) = &mut given
+            && let Some(items) = &mut frame.items
+        {
+            items.exchange(&mut self.tracks);
+        }
         if let Given::Frame(_, outcome) = &given {
             match outcome {
                 Outcome::Result(inferred) => {
