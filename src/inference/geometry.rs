@@ -2,6 +2,9 @@
 
 use super::input::Fit;
 
+/// In pixels: by so much a box may be off that was a fraction of the frame before.
+const ROUNDING: f64 = 1e-3;
+
 /// A part of a frame, in whole pixels. It is not empty and lies inside the frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Region {
@@ -17,14 +20,14 @@ impl Region {
     }
 
     /// What of a box `[x, y, w, h]` lies in a frame of `width` x `height` pixels, with `margin` times its size added on
-    /// each side; every pixel that it touches. `None` where that is nothing, or no box.
+    /// each side; every pixel that it touches by more than rounding. `None` where that is nothing, or no box.
     pub fn around([x, y, w, h]: [f32; 4], margin: f32, (width, height): (u32, u32)) -> Option<Self> {
         let side = |start: f32, length: f32, limit: u32| {
             let (start, length, margin) = (f64::from(start), f64::from(length), f64::from(margin));
             // False for what is not a number as well.
             let is_sound = start.is_finite() && length > 0.0 && length.is_finite();
-            let first = (start - margin * length).floor().clamp(0.0, f64::from(limit)) as usize;
-            let end = (start + length + margin * length).ceil().clamp(0.0, f64::from(limit)) as usize;
+            let first = (start - margin * length + ROUNDING).floor().clamp(0.0, f64::from(limit)) as usize;
+            let end = (start + length + margin * length - ROUNDING).ceil().clamp(0.0, f64::from(limit)) as usize;
             (is_sound && end > first).then(|| (first, end - first))
         };
         let ((x, width), (y, height)) = (side(x, w, width)?, side(y, h, height)?);

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::*;
-use crate::inference::Fit;
+use crate::inference::{Fit, Region};
 
 /// In pixels.
 const BOX_TOLERANCE: f64 = 0.5;

@@ -3,7 +3,7 @@
 
 use super::cut::Real;
 use super::*;
-use crate::inference::{ErrorKind, Fit, Tensor, TensorData};
+use crate::inference::{ErrorKind, Fit, Region, Tensor, TensorData};
 
 /// Dimensions from a text such as `"?, 84, 8400"`.
 fn dims(text: &str) -> Vec<Option<usize>> {

@@ -1,6 +1,7 @@
 //! Layout, type, order and range of the numbers, and the bars around the picture.
 
 use super::*;
+use crate::inference::Placement;
 
 /// Two pixels, red-ish and blue-ish, in a row that is padded to four bytes as GStreamer's rows are.
 fn two_pixels() -> (VideoInfo, gst::Buffer) {

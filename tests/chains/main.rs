@@ -1,0 +1,13 @@
+//! Chains of models: an `nvbatch` that infers each object that another element found.
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../detections/truth.rs"]
+mod truth;
+
+mod stage;
+mod bad_input;
+mod classes;
+mod ends;
+mod real;
+mod tracks;
