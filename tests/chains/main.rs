@@ -3,11 +3,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 #[path = "../detections/truth.rs"]
+#[allow(dead_code)]
 mod truth;
 
-mod stage;
 mod bad_input;
 mod classes;
 mod ends;
 mod real;
+mod stage;
 mod tracks;

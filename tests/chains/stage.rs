@@ -83,7 +83,7 @@ impl Stage {
     pub fn new(id: &str, options: &str) -> Self {
         let line = format!(
             "appsrc name=in format=time ! nvbatch name=b processor-id={id} region=objects threshold=0 {options} \
-             ! appsink name=out sync=false"
+             ! appsink name=out sync=false async=false"
         );
         let pipeline = Started::new(&line);
         let [source, element, sink] = ["in", "b", "out"].map(|name| pipeline.child(name));
@@ -104,7 +104,7 @@ impl Stage {
     pub fn pull(&self) -> Option<gst::Buffer> {
         let sample = self.sink.emit_by_name::<Option<gst::Sample>>("try-pull-sample", &[&LONG.nseconds()]);
         let Some(sample) = sample else {
-            assert!(self.sink.property::<bool>("eos"), "no frame and no end");
+            assert!(self.sink.property::<bool>("eos"), "no frame and no end: {:?}", self.stats());
             return None;
         };
         Some(sample.buffer_owned().unwrap())

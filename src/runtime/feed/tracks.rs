@@ -61,3 +61,41 @@ impl Tracks {
         self.tracks.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_track_is_due_again_after_so_many_frames() {
+        let mut tracks = Tracks::default();
+        assert!(tracks.is_due(5, 10, 3), "never seen");
+        tracks.asked(5, 10, 3);
+        let due: Vec<_> = (10..15).map(|number| tracks.is_due(5, number, 3)).collect();
+        assert_eq!(due, [true, false, false, true, true], "in the frame itself another object may have the same track");
+        assert!(tracks.is_due(6, 11, 3), "another track");
+        tracks.clear();
+        assert!(tracks.is_due(5, 11, 3));
+    }
+
+    #[test]
+    fn one_that_got_no_answer_is_asked_for_again() {
+        let mut tracks = Tracks::default();
+        tracks.asked(5, 10, 100);
+        assert!(!tracks.is_due(5, 11, 100));
+        assert!(tracks.answer(5).is_none());
+        assert!(tracks.is_due(5, 12, 100));
+    }
+
+    #[test]
+    fn tracks_that_are_gone_make_room_and_there_is_an_end_to_it() {
+        let mut tracks = Tracks::default();
+        (0..MAX_TRACKS as u64).for_each(|track| tracks.asked(track, 0, 10));
+        tracks.asked(u64::MAX, 5, 10);
+        assert_eq!(tracks.tracks.len(), MAX_TRACKS, "all of them may come again");
+        assert!(tracks.is_due(u64::MAX, 6, 10), "one that is not remembered is asked for in each frame");
+        tracks.asked(u64::MAX, 20, 10);
+        assert_eq!(tracks.tracks.len(), 1);
+        assert!(!tracks.is_due(u64::MAX, 21, 10));
+    }
+}
