@@ -13,7 +13,7 @@ pluginsdir = $(shell pkg-config $(if $(PREFIX),--define-variable=prefix=$(PREFIX
 userdir = $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/gstreamer-1.0/plugins
 PLUGINDIR ?= $(if $(PREFIX)$(DESTDIR)$(filter 0,$(shell id -u)),$(pluginsdir),$(userdir))
 
-.PHONY: help setup build demo test test-all lint bench install uninstall clean
+.PHONY: help setup build demo test test-all lint bench bench-worker soak isolation overload cycles install uninstall clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,8 +43,29 @@ lint: setup ## Check formatting, clippy and the documentation, warnings denied
 	cargo clippy $(with_features) --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc $(with_features) --no-deps
 
-bench: setup ## Measure throughput against what ONNX Runtime alone gives
-	cargo bench $(with_features)
+bench: setup ## Measure, side by side with the library alone and other ways: BENCH, CASES, ONLY, ROUNDS, see docs/benchmark.md
+	cargo bench $(with_features) $(addprefix --bench ,$(BENCH))
+
+# The program of the benchmark, for whom benches/peers/setup builds it: in a root file system of ci/with-gstreamer.
+bench-worker: setup
+	@mkdir -p target/bench
+	worker=$$(cargo bench $(with_features) --bench report --no-run --message-format=json \
+		| sed -n 's/.*"executable":"\([^"]*\)".*/\1/p') && ln -sfr "$$worker" target/bench/worker
+
+# What docs/reliability.md tells of.
+reliability = cargo run --release --quiet $(with_features) --example reliability --
+
+soak: setup ## Faults at random for MINUTES=n, from SEED=n: nothing may be lost, nothing may grow
+	$(reliability) $@
+
+isolation: setup ## Faults of one feed, measured on the others
+	$(reliability) $@
+
+overload: setup ## Three times the demand that can be served
+	$(reliability) $@
+
+cycles: setup ## Start and stop pipelines CYCLES=n times, in random order
+	$(reliability) $@
 
 # Under sudo, which finds no cargo and would leave files of root's, only what is built is installed.
 install: $(if $(SUDO_USER),$(PLUGIN),build) ## Install the plugin where GStreamer looks (PLUGINDIR, PREFIX, DESTDIR)

@@ -6,8 +6,8 @@ use super::image::{self, ImageInput, Known};
 use super::metadata::Metadata;
 use super::modelinfo::{ModelInfo, TensorInfo};
 use super::{
-    BatchDim, Decoder, DecoderHints, DecoderKind, Error, ErrorKind, Fit, InputSpec, ModelConfig, OutputSpec, labels,
-    text,
+    BatchDim, Decoder, DecoderHints, DecoderKind, Error, ErrorKind, Fit, InputSpec, ModelConfig, OutputSpec,
+    StandardTensor, labels, standard, text,
 };
 
 /// A model described: its input, its labels, and how its outputs are read.
@@ -17,6 +17,8 @@ pub struct ModelDescription {
     /// One label a class, empty where it has none; may be shorter than the model has classes (a warning then).
     pub labels: Vec<String>,
     pub decoder: Decoder,
+    /// What GStreamer knows of the outputs, in their order; empty where the decoder is another than `tensors`.
+    pub tensors: Vec<StandardTensor>,
 }
 
 impl ModelDescription {
@@ -111,21 +113,31 @@ fn assemble(
     let counts = [metadata.labels.len(), labels.as_ref().map_or(0, Vec::len)];
     let known_classes = counts.into_iter().find(|&count| count > 0);
     let outputs = interface.outputs.iter().zip(&matches.outputs);
-    let decoder = Decoder::new(&DecoderHints {
+    let hints = DecoderHints {
         kind: decoder,
         outputs: outputs.map(|(tensor, info)| output(tensor, *info)).collect(),
         task: metadata.task.clone(),
         classes: known_classes,
         input_width: image.width,
         input_height: image.height,
-    })?;
+    };
+    let decoder = Decoder::new(&hints)?;
+    let tensors = match decoder.kind() {
+        DecoderKind::Tensors => {
+            let orders: Vec<_> = matches.outputs.iter().map(|info| info.and_then(|info| info.order)).collect();
+            standard::describe(&hints, &orders, file.group_id.as_deref())
+        }
+        _ => Vec::new(),
+    };
 
-    let input = image.spec(usual_fit(decoder.kind(), metadata.task.as_deref()))?;
+    let boxed = tensors.iter().any(|tensor| standard::is_letterboxed(&tensor.id) && tensor.group.is_some());
+    let usual = if boxed { Fit::Letterbox } else { usual_fit(decoder.kind(), hints.task.as_deref()) };
+    let input = image.spec(usual)?;
     let labels = labels.unwrap_or(metadata.labels);
     if let Some(classes) = decoder.classes().or(known_classes).filter(|_| !labels.is_empty()) {
         warnings.extend(labels::mismatch(labels.len(), classes));
     }
-    Ok(ModelDescription { input, labels, decoder })
+    Ok(ModelDescription { input, labels, decoder, tensors })
 }
 
 /// An output with what its group adds: the id, and the axes that the model leaves open. The batch stays as the model

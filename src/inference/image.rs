@@ -218,7 +218,7 @@ pub(super) mod tests {
     ) -> Result<InputSpec, Error> {
         let interface = ModelInterface { inputs: vec![input], ..ModelInterface::default() };
         let info = TensorInfo { group: "in".into(), ..info };
-        let file = ModelInfo { path: "m.onnx.modelinfo".into(), tensors: Vec::new() };
+        let file = ModelInfo { path: "m.onnx.modelinfo".into(), ..ModelInfo::default() };
         let (tensor, element) = find(&interface)?;
         ImageInput::new(tensor, element, Known { info: &info, metadata: &metadata, file: &file })?.spec(Fit::Stretch)
     }

@@ -4,14 +4,14 @@ use std::error::Error as _;
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Once};
 use std::thread;
 
 use once_cell::sync::OnceCell;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 
-use super::{Error, ErrorKind};
+use super::{Error, ErrorKind, ending};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("nextvision-onnxruntime", gst::DebugColorFlags::empty(), Some("What ONNX Runtime says"))
@@ -154,6 +154,8 @@ fn start(probe: &Probe) -> Result<Library, Error> {
         .build()
         .map_err(|error| fail(&error))?;
     environment.set_log_level(log_level());
+    static STARTED: Once = Once::new();
+    ending::watch(&STARTED);
     gst::info!(CAT, "ONNX Runtime {} from {}", probe.version, probe.path.display());
     Ok(Library { environment })
 }

@@ -7,6 +7,7 @@
 mod arithmetic;
 mod decode;
 mod description;
+mod ending;
 mod error;
 mod geometry;
 mod image;
@@ -21,6 +22,7 @@ mod output;
 mod preprocess;
 mod provider;
 mod session;
+mod standard;
 mod text;
 mod weights;
 
@@ -34,3 +36,4 @@ pub use output::{Class, Detection, Output, Tensor, TensorData};
 pub use preprocess::Preprocessor;
 pub use provider::ExecutionProvider;
 pub use session::Session;
+pub use standard::{DimsOrder, StandardTensor};

@@ -1,7 +1,7 @@
 //! A model as loaded: described, and ready to be run by any number of instances.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use ort::value::ValueType;
 
@@ -9,6 +9,7 @@ use super::library::{self, Library, library};
 use super::weights::{Weights, read_file, release_freed_memory};
 use super::{
     DecoderKind, Error, ErrorKind, ExecutionProvider, ModelDescription, ModelInterface, Session, TensorSpec, describe,
+    ending,
 };
 
 /// Everything that decides how a model is loaded and read.
@@ -76,6 +77,7 @@ pub(super) fn prepare(config: &ModelConfig) -> Result<(Weights, ModelInterface),
         return Err(Error::new(ErrorKind::InvalidConfig, message));
     }
     let file = Arc::new(read_file(&config.model)?);
+    let _inside = ending::enter()?;
     let library = library()?;
     let path = config.model.display();
     let mut failures = Vec::new();
@@ -84,6 +86,8 @@ pub(super) fn prepare(config: &ModelConfig) -> Result<(Weights, ModelInterface),
             Ok(prepared) => {
                 drop(file);
                 release_freed_memory();
+                static FIRST_MODEL: Once = Once::new();
+                ending::watch(&FIRST_MODEL);
                 return Ok(prepared);
             }
             Err(reason) if provider == ExecutionProvider::Cpu => {

@@ -9,7 +9,7 @@ use ort::session::SessionInputValue;
 use ort::value::{DynValue, PrimitiveTensorElementType, TensorElementType, TensorRef, ValueType};
 
 use super::weights::{SharedSession, Weights};
-use super::{BatchDim, ElementType, Error, ErrorKind, InputSpec, Layout, TensorView, TensorViewData};
+use super::{BatchDim, ElementType, Error, ErrorKind, InputSpec, Layout, TensorView, TensorViewData, ending};
 
 /// One instance of a model. Not shared: whoever runs it owns it.
 pub struct Session {
@@ -25,6 +25,7 @@ impl fmt::Debug for Session {
 
 impl Session {
     pub(super) fn new(weights: &Arc<Weights>, input: &InputSpec) -> Result<Self, Error> {
+        let _inside = ending::enter()?;
         let session = weights.session().map_err(|reason| {
             Error::new(ErrorKind::ModelInvalid, format!("one more instance of the model does not start: {reason}"))
         })?;
@@ -37,6 +38,7 @@ impl Session {
     /// `input` is aligned to its element type. A model with a fixed batch reads all of its frames, so `input` then
     /// has room for that many; what lies behind `frames` is computed and ignored.
     pub fn run<R>(&mut self, input: &[u8], frames: usize, read: impl FnOnce(&[TensorView]) -> R) -> Result<R, Error> {
+        let _inside = ending::enter()?;
         let input = input_tensor(&self.input, input, frames)?;
         let outputs = self.session.run(input).map_err(|reason| failed(reason.message()))?;
         let views = outputs

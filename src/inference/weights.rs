@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::fs::File;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{InMemorySession, Session, SessionInputValue, SessionOutputs};
 
 use super::library::{self, Library};
-use super::{Error, ErrorKind, ExecutionProvider, ModelConfig};
+use super::{Error, ErrorKind, ExecutionProvider, ModelConfig, ending};
 
 /// Neither of the formats (protobuf, flatbuffers) can hold more.
 const MAX_FILE_BYTES: u64 = i32::MAX as u64;
@@ -103,9 +104,9 @@ impl Weights {
     pub(super) fn session(self: &Arc<Self>) -> ort::Result<SharedSession> {
         let session = self.options.commit(self.bytes())?;
         // SAFETY: the lifetime is that of the borrow of `self.bytes`. The bytes do not move or change while `self`
-        // lives, and `SharedSession` keeps `self` until after the session is dropped (its fields drop in order).
+        // lives, and `SharedSession` keeps `self` until after the session is dropped (its fields drop after its own `drop`).
         let session = unsafe { std::mem::transmute::<InMemorySession<'_>, InMemorySession<'static>>(session) };
-        Ok(SharedSession { session, _weights: self.clone() })
+        Ok(SharedSession { session: ManuallyDrop::new(session), _weights: self.clone() })
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -118,8 +119,18 @@ impl Weights {
 
 /// A session and the weights that it reads.
 pub(super) struct SharedSession {
-    session: InMemorySession<'static>,
+    session: ManuallyDrop<InMemorySession<'static>>,
     _weights: Arc<Weights>,
+}
+
+impl Drop for SharedSession {
+    fn drop(&mut self) {
+        // At the end of the process ONNX Runtime is gone, and the session with it.
+        if let Ok(_inside) = ending::enter() {
+            // SAFETY: it is not used after this.
+            unsafe { ManuallyDrop::drop(&mut self.session) };
+        }
+    }
 }
 
 impl SharedSession {

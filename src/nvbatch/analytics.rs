@@ -3,13 +3,16 @@
 use std::borrow::Cow;
 
 use glib::Quark;
-use gst_analytics::{AnalyticsRelationMeta, RelTypes, prelude::*};
+use gst_analytics::{AnalyticsRelationMeta, AnalyticsRelationMetaInitParams, RelTypes, prelude::*};
 
 use super::roi::whole_pixels;
 use crate::{
     inference::{Class, Output},
     runtime::{Answer, Item},
 };
+
+/// Room for an object with its header, in bytes. What needs more gets more: it is only where growing begins.
+const ENTRY: usize = 72;
 
 /// Adds what was found in a frame of `width` x `height` pixels to what is there already. `label` names a class by its
 /// number.
@@ -21,7 +24,8 @@ pub fn attach<'a>(
 ) -> Result<(), glib::BoolError> {
     let quark = |label_id| Quark::from_str(&*label(label_id));
     if buffer.meta::<AnalyticsRelationMeta>().is_none() {
-        AnalyticsRelationMeta::add(buffer);
+        let entries = output.objects.as_ref().map_or(0, Vec::len) + 1;
+        AnalyticsRelationMeta::add_full(buffer, &AnalyticsRelationMetaInitParams::new(entries, entries * ENTRY));
     }
     let Some(mut relations) = buffer.meta_mut::<AnalyticsRelationMeta>() else { return Ok(()) };
     for object in output.objects.iter().flatten() {

@@ -202,6 +202,10 @@ impl NvBatch {
     }
 
     fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        #[cfg(feature = "v1_28")]
+        if super::tensor_caps::answer(pad, &self.src_pad, query) {
+            return true;
+        }
         match self.stream() {
             Some(stream) if query.is_serialized() => stream.serialized_query(query),
             _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),

@@ -40,6 +40,10 @@ mod processor_properties;
 mod region_properties;
 mod roi;
 mod stream;
+#[cfg(feature = "v1_28")]
+mod tensor_caps;
+#[cfg(feature = "v1_26")]
+mod tensors;
 
 use glib::prelude::*;
 

@@ -63,6 +63,14 @@ impl Notices {
         }
     }
 
+    /// Something is most likely not as it was meant; the stream goes on.
+    #[cfg(feature = "v1_28")]
+    pub fn warn(&self, error: &Error) {
+        if let Some(element) = self.element.upgrade() {
+            error.post_warning(&element, &error.message);
+        }
+    }
+
     pub fn frame_dropped(&self, frame: &Frame) {
         let Some(element) = self.element.upgrade() else { return };
         let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;

@@ -15,15 +15,16 @@ pub fn attach<'a>(
     output: &Output,
     label: impl Fn(u32) -> Cow<'a, str>,
 ) {
+    let mut kinds = Kinds::default();
     for object in output.objects.iter().flatten() {
-        let label = label(object.label_id);
-        let detection = named("detection", processor_id, &label, object.label_id, object.confidence)
-            .field("x_min", f64::from(object.x) / f64::from(width))
-            .field("x_max", f64::from(object.x + object.w) / f64::from(width))
-            .field("y_min", f64::from(object.y) / f64::from(height))
-            .field("y_max", f64::from(object.y + object.h) / f64::from(height));
+        let (label, mut detection) = kinds.detection(processor_id, object.label_id, &label);
+        detection.set("confidence", f64::from(object.confidence));
+        detection.set("x_min", f64::from(object.x) / f64::from(width));
+        detection.set("x_max", f64::from(object.x + object.w) / f64::from(width));
+        detection.set("y_min", f64::from(object.y) / f64::from(height));
+        detection.set("y_max", f64::from(object.y + object.h) / f64::from(height));
         let rect = whole_pixels(object, width, height);
-        gst_video::VideoRegionOfInterestMeta::add(buffer, &label, rect).add_param(detection.build());
+        gst_video::VideoRegionOfInterestMeta::add(buffer, label, rect).add_param(detection);
     }
     let Some((best, _)) = output.classes.as_deref().and_then(<[_]>::split_first) else { return };
     let mut roi = gst_video::VideoRegionOfInterestMeta::add(buffer, &label(best.label_id), (0, 0, width, height));
@@ -52,6 +53,33 @@ pub fn attach_to_objects<'a>(buffer: &mut gst::BufferRef, items: impl Iterator<I
 pub fn has_any(output: &Output) -> bool {
     output.objects.as_ref().is_some_and(|objects| !objects.is_empty())
         || output.classes.as_ref().is_some_and(|classes| !classes.is_empty())
+}
+
+/// The kinds of objects on a frame, each with what all detections of it have in common: to copy a structure and to change
+/// its numbers takes half of the time that it takes to put one together.
+#[derive(Default)]
+struct Kinds<'a>(Vec<(u32, Cow<'a, str>, gst::Structure)>);
+
+impl<'a> Kinds<'a> {
+    /// The label, and a detection whose numbers are still to be set.
+    fn detection(
+        &mut self,
+        processor_id: &str,
+        label_id: u32,
+        label: impl Fn(u32) -> Cow<'a, str>,
+    ) -> (&str, gst::Structure) {
+        let known = self.0.iter().position(|(id, ..)| *id == label_id);
+        let index = known.unwrap_or_else(|| {
+            let label = label(label_id);
+            let edges = ["x_min", "x_max", "y_min", "y_max"];
+            let detection = named("detection", processor_id, &label, label_id, 0.0);
+            let detection = edges.iter().fold(detection, |detection, edge| detection.field(*edge, 0.0));
+            self.0.push((label_id, label, detection.build()));
+            self.0.len() - 1
+        });
+        let (_, label, detection) = &self.0[index];
+        (label, detection.clone())
+    }
 }
 
 fn named(name: &str, processor_id: &str, label: &str, label_id: u32, confidence: f32) -> gst::structure::Builder {

@@ -11,6 +11,11 @@ use std::{
 use gst::prelude::*;
 use parking_lot::Mutex;
 
+#[cfg(feature = "v1_28")]
+mod announcing;
+
+#[cfg(feature = "v1_28")]
+use super::tensor_caps::Announcement;
 use super::{imp::CAT, notices::Notices, roi};
 use crate::runtime::{
     Delivery, Error, ErrorCode, Feed, FeedConfig, FeedListener, FeedSettings, Frame, FrameTimes, Inferred, Origin,
@@ -34,6 +39,9 @@ pub struct Stream {
     next_number: AtomicU64,
     /// Latency of ours that was last answered, in nanoseconds.
     told_latency: AtomicU64,
+    /// A leaf.
+    #[cfg(feature = "v1_28")]
+    announcement: Mutex<Announcement>,
 }
 
 /// What upstream and downstream have to know of each other.
@@ -79,6 +87,8 @@ impl Stream {
             segment: Mutex::new(None),
             next_number: AtomicU64::new(0),
             told_latency: AtomicU64::new(0),
+            #[cfg(feature = "v1_28")]
+            announcement: Mutex::default(),
         }))
     }
 
@@ -114,6 +124,8 @@ impl Stream {
         self.halt(gst::FlowError::Flushing);
         self.feed.flush_start();
         _ = self.src_pad.stop_task();
+        #[cfg(feature = "v1_28")]
+        std::mem::take(&mut *self.announcement.lock());
     }
 
     /// Nobody waits on the sink pad any more; upstream is told why.
@@ -206,9 +218,13 @@ impl Stream {
         let dropped = self.feed.flush_start();
         // Waits until what is being pushed is out, so that what is stored below is the newest.
         _ = self.src_pad.pause_task();
-        for event in dropped.iter().filter(|event| event.is_sticky()) {
+        #[cfg(feature = "v1_28")]
+        self.announcement.lock().flush();
+        for event in dropped.into_iter().filter(|event| event.is_sticky()) {
             if !matches!(event.type_(), gst::EventType::Segment | gst::EventType::Eos) {
-                _ = self.src_pad.store_sticky_event(event);
+                #[cfg(feature = "v1_28")]
+                let Some(event) = self.announced(event) else { continue };
+                _ = self.src_pad.store_sticky_event(&event);
             }
         }
         done
@@ -338,10 +354,7 @@ impl Stream {
     fn give_out(&self) {
         let given = match self.feed.next() {
             None => Err(gst::FlowError::Flushing),
-            Some(Delivery::Event(event)) => {
-                self.push_event(event);
-                Ok(())
-            }
+            Some(Delivery::Event(event)) => self.push_event(event),
             Some(Delivery::Frame(frame, outcome)) => self.push_frame(frame, outcome),
         };
         if let Err(error) = given {
@@ -358,15 +371,23 @@ impl Stream {
         }
     }
 
-    fn push_event(&self, event: gst::Event) {
+    fn push_event(&self, event: gst::Event) -> Result<(), gst::FlowError> {
         if matches!(event.type_(), gst::EventType::StreamStart | gst::EventType::Segment) {
             let mut flow = self.flow.lock();
             flow.beginnings = flow.beginnings.saturating_sub(1);
             flow.had_enough = false;
         }
         let is_end = event.type_() == gst::EventType::Eos;
-        // A sticky event that is refused now goes before the next frame, which is where its failure is seen.
-        self.src_pad.push_event(event);
+        #[cfg(feature = "v1_28")]
+        self.announce_before(&event)?;
+        #[cfg(feature = "v1_28")]
+        let announced = self.announced(event);
+        #[cfg(not(feature = "v1_28"))]
+        let announced = Some(event);
+        if let Some(event) = announced {
+            // A sticky event that is refused now goes before the next frame, which is where its failure is seen.
+            self.src_pad.push_event(event);
+        }
         if is_end {
             self.runtime.retire(&self.feed, StopReason::Eos);
             let goes_on = self.flow.lock().beginnings > 0;
@@ -374,6 +395,7 @@ impl Stream {
                 gst::debug!(CAT, obj = self.src_pad, "no place for what follows the end");
             }
         }
+        Ok(())
     }
 
     fn push_frame(&self, frame: Frame, outcome: Option<Outcome>) -> Result<(), gst::FlowError> {
@@ -381,8 +403,15 @@ impl Stream {
         let Some(mut buffer) = frame.buffer.take() else { return Ok(()) };
         match outcome {
             None => (),
-            Some(Outcome::Result(inferred)) => {
+            #[cfg_attr(not(feature = "v1_26"), expect(unused_mut))]
+            Some(Outcome::Result(mut inferred)) => {
                 self.watch_latency(&inferred);
+                #[cfg(feature = "v1_26")]
+                let tensors = super::tensors::take(&mut inferred);
+                #[cfg(feature = "v1_28")]
+                self.announce(|announcement| announcement.before_frame(&tensors))?;
+                #[cfg(feature = "v1_26")]
+                super::tensors::attach(buffer.make_mut(), tensors);
                 let Inferred { model, processor_id, output, .. } = &*inferred;
                 if roi::has_any(output) {
                     let size = (frame.caps.info.width(), frame.caps.info.height());
@@ -413,6 +442,8 @@ impl Stream {
         if self.flow.lock().had_enough {
             return Ok(());
         }
+        #[cfg(feature = "v1_28")]
+        self.announce(|announcement| announcement.held_caps())?;
         if self.next_number.swap(frame.number + 1, Ordering::Relaxed) != frame.number {
             buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
         }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::runtime::{
     DropCause, Error, ErrorCode, Event, Failure, Feed, FeedListener, Frame, FrameResult, Inferred, Outcome, Runtime,
-    Severity, SourceCheck, StopReason,
+    Severity, SourceCheck, StopReason, interpreter,
 };
 
 pub const RESULT_SIGNAL: &str = "result";
@@ -101,7 +101,9 @@ impl Outlet {
         let message = element.imp().posts_messages();
         if signal.is_some() || message {
             let structure = result.shared_structure();
-            if let Some(signal) = signal {
+            if let Some(signal) = signal
+                && interpreter::takes_calls()
+            {
                 element.emit::<()>(signal, &[&*structure]);
             }
             if message {

@@ -138,6 +138,7 @@ impl Instance<'_> {
                     model: processor.description().clone(),
                     processor_id: processor.id().clone(),
                     output,
+                    placement: frame.placement,
                     timing: Timing {
                         queue: started.saturating_sub(frame.arrival + frame.preprocess),
                         preprocess: frame.preprocess,

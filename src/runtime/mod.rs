@@ -19,6 +19,7 @@ mod former;
 mod health;
 mod histogram;
 mod instance;
+pub mod interpreter;
 mod lane;
 mod lifetime;
 pub mod managed;

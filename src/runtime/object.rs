@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::{
     CAT, Error, ErrorCode, ManagedFeedConfig, config,
     health::{Event, HealthEvent, Severity, Subscription},
+    interpreter,
     registry::Runtime,
 };
 
@@ -29,9 +30,11 @@ impl NvRuntime {
         let listened = object.downgrade();
         let told = object.downgrade();
         let health = runtime.health().subscribe(
-            move || listened.upgrade().is_some_and(|object| object.has_health_handler()),
+            move || listened.upgrade().is_some_and(|object| interpreter::takes_calls() && object.has_health_handler()),
             move |event| {
-                if let Some(object) = told.upgrade() {
+                if let Some(object) = told.upgrade()
+                    && interpreter::takes_calls()
+                {
                     object.emit_by_name::<()>("health", &[&event.to_structure()]);
                 }
             },
@@ -39,9 +42,11 @@ impl NvRuntime {
         let listened = object.downgrade();
         let told = object.downgrade();
         let output = runtime.output().subscribe(
-            move || listened.upgrade().is_some_and(|object| object.has_output_handler()),
+            move || listened.upgrade().is_some_and(|object| interpreter::takes_calls() && object.has_output_handler()),
             move |result, _lost| {
-                if let Some(object) = told.upgrade() {
+                if let Some(object) = told.upgrade()
+                    && interpreter::takes_calls()
+                {
                     object.emit_by_name::<()>("output", &[&**result]);
                 }
             },

@@ -16,6 +16,21 @@ pub fn init() {
     });
 }
 
+/// As long as it lives, critical warnings do not end the process: for what GStreamer itself complains of.
+pub struct Tolerated(gst::glib::LogLevels);
+
+impl Tolerated {
+    pub fn criticals() -> Self {
+        Self(gst::glib::log_set_always_fatal(gst::glib::LogLevels::LEVEL_ERROR))
+    }
+}
+
+impl Drop for Tolerated {
+    fn drop(&mut self) {
+        gst::glib::log_set_always_fatal(self.0);
+    }
+}
+
 pub fn launch(description: &str) -> gst::Pipeline {
     init();
     gst::parse::launch(description).unwrap().downcast().unwrap()

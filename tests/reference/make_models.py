@@ -2,7 +2,7 @@
 """Writes the small ONNX models in tests/models.
 
 Run it with `onnx` and `numpy` installed. What it writes is committed, so that tests need no Python. The same versions
-write the same bytes. Every model is below 2 kB and tells by its arithmetic what it was fed.
+write the same bytes. Every model is below 3 kB and tells by its arithmetic what it was fed.
 
     mean                  [N,3,64,64] float32 -> `mean` [N,3]: the mean of each channel
     mean-batch1, -batch4  the same with a batch that is fixed
@@ -24,6 +24,10 @@ write the same bytes. Every model is below 2 kB and tells by its arithmetic what
     echo-yolo             [N,3,64,64] -> `output0` [N,7,64]: the layout of YOLO v8 with an 8x8 grid of boxes of 8x8
                           pixels that touch one another; the scores of the classes red, green and blue are the mean of
                           that channel inside the box
+    echo-yolo-seg         the same as a segmentation: `output0` [N,9,64] and the prototypes of two masks, `output1`
+                          [N,2,16,16], of which each box has the first: 1 in the left half of the input, -1 in the right
+    echo-ssd              the same boxes as an SSD: top, left, bottom, right in parts of the input, the best of the three
+                          scores, its class (int64) and the count; echo-ssd.onnx.modelinfo says which is which
 """
 
 from pathlib import Path
@@ -60,7 +64,7 @@ def save(name, nodes, inputs, outputs, constants=(), metadata=None, **options):
     onnx.checker.check_model(model)
     path = MODELS / f"{name}.onnx"
     onnx.save(model, path, **options)
-    assert path.stat().st_size < 2048, f"{path} has {path.stat().st_size} bytes"
+    assert path.stat().st_size < 3072, f"{path} has {path.stat().st_size} bytes"
 
 
 def means():
@@ -215,41 +219,97 @@ def slow():
         )
 
 
-def echo_yolo():
+def cells():
+    """An 8x8 grid of boxes of 8x8 pixels: centre x, centre y, width and height."""
     side, cell = 8, 8
     row, column = np.divmod(np.arange(side * side), side)
     size = np.full(side * side, cell)
-    boxes = np.stack([column * cell + cell / 2, row * cell + cell / 2, size, size])
+    return np.stack([column * cell + cell / 2, row * cell + cell / 2, size, size])
+
+
+def cell_scores():
+    """The nodes that make `scores` [N,3,64], the means of the channels in each cell, and `batch`."""
+    return [
+        node("AveragePool", ["images"], ["cells"], kernel_shape=[8, 8], strides=[8, 8]),
+        node("Reshape", ["cells", "score_shape"], ["scores"]),
+        node("Shape", ["images"], ["batch"], end=1),
+    ], [constant("score_shape", [0, 3, 64], np.int64)]
+
+
+def in_every_frame(source, target, values):
+    """The nodes and the constants that make `target` out of `values` in a byte each, once for each frame."""
+    shape = f"{target}_shape"
+    return [
+        node("Concat", ["batch", f"{shape}_of_frame"], [shape], axis=0),
+        node("Cast", [source], [f"{target}_floats"], to=FLOAT),
+        node("Expand", [f"{target}_floats", shape], [target]),
+    ], [constant(source, values, np.int8), constant(f"{shape}_of_frame", values.shape, np.int64)]
+
+
+def ultralytics(task):
+    return {
+        "description": "A test model in the form of an Ultralytics export",
+        "stride": "8",
+        "task": task,
+        "batch": "1",
+        "imgsz": "[64, 64]",
+        "names": "{0: 'red', 1: 'green', 2: 'blue'}",
+    }
+
+
+def echo_yolo():
+    scores, score_constants = cell_scores()
+    boxes, box_constants = in_every_frame("cell_boxes", "boxes", cells())
     save(
         "echo-yolo",
+        [*scores, *boxes, node("Concat", ["boxes", "scores"], ["output0"], axis=1)],
+        [info("images", FLOAT, IMAGE)],
+        [info("output0", FLOAT, ["batch", 4 + 3, 64])],
+        [*score_constants, *box_constants],
+        ultralytics("detect"),
+    )
+    weights, weight_constants = in_every_frame("cell_weights", "weights", np.stack([np.ones(64), np.zeros(64)]))
+    halves = np.where(np.arange(16) < 8, 1, -1)
+    protos, proto_constants = in_every_frame("halves", "output1", np.broadcast_to(halves, (2, 16, 16)))
+    save(
+        "echo-yolo-seg",
+        [*scores, *boxes, *weights, *protos, node("Concat", ["boxes", "scores", "weights"], ["output0"], axis=1)],
+        [info("images", FLOAT, IMAGE)],
+        # As Ultralytics exports it with dynamic=True.
+        [info("output0", FLOAT, ["batch", 4 + 3 + 2, "anchors"]), info("output1", FLOAT, ["batch", 2, "height", "width"])],
+        [*score_constants, *box_constants, *weight_constants, *proto_constants],
+        ultralytics("segment"),
+    )
+
+
+def echo_ssd():
+    x, y, w, h = cells()
+    corners = np.stack([y - h / 2, x - w / 2, y + h / 2, x + w / 2], axis=1)
+    scores, score_constants = cell_scores()
+    boxes, box_constants = in_every_frame("corners", "pixels", corners)
+    counts, count_constants = in_every_frame("all", "count", np.array([64]))
+    save(
+        "echo-ssd",
         [
-            node("AveragePool", ["images"], ["cells"], kernel_shape=[cell, cell], strides=[cell, cell]),
-            node("Reshape", ["cells", "score_shape"], ["scores"]),
-            node("Shape", ["images"], ["batch"], end=1),
-            node("Concat", ["batch", "box_shape"], ["boxes_shape"], axis=0),
-            node("Cast", ["cell_boxes"], ["floats"], to=FLOAT),
-            node("Expand", ["floats", "boxes_shape"], ["boxes"]),
-            node("Concat", ["boxes", "scores"], ["output0"], axis=1),
+            *scores,
+            *boxes,
+            *counts,
+            node("Div", ["pixels", "side"], ["boxes"]),
+            node("ReduceMax", ["scores"], ["best"], axes=[1], keepdims=0),
+            node("ArgMax", ["scores"], ["classes"], axis=1, keepdims=0),
         ],
         [info("images", FLOAT, IMAGE)],
-        [info("output0", FLOAT, ["batch", 4 + 3, side * side])],
         [
-            constant("cell_boxes", boxes, np.uint8),
-            constant("score_shape", [0, 3, side * side], np.int64),
-            constant("box_shape", boxes.shape, np.int64),
+            info("boxes", FLOAT, ["batch", 64, 4]),
+            info("best", FLOAT, ["batch", 64]),
+            info("classes", TensorProto.INT64, ["batch", 64]),
+            info("count", FLOAT, ["batch", 1]),
         ],
-        {
-            "description": "A test model in the form of an Ultralytics export",
-            "stride": str(cell),
-            "task": "detect",
-            "batch": "1",
-            "imgsz": "[64, 64]",
-            "names": "{0: 'red', 1: 'green', 2: 'blue'}",
-        },
+        [*score_constants, *box_constants, *count_constants, constant("side", 64, np.float32)],
     )
 
 
 if __name__ == "__main__":
     MODELS.mkdir(parents=True, exist_ok=True)
-    for make in [means, external, types, unusable, failing, slow, echo_yolo]:
+    for make in [means, external, types, unusable, failing, slow, echo_yolo, echo_ssd]:
         make()

@@ -67,9 +67,11 @@ fn frames_in_a_batch_that_forms_get_their_results() {
     let push = |pipeline: &Started, second| push_frame(&pipeline.child("in"), &caps, 64 * 64 * 3, second);
     let events = Events::of(&runtime);
     // Alone it waits for nobody.
-    push(&feeds[0], 0);
-    next_result(&feeds[0].bus).unwrap();
-    // The other one was active just now: this frame waits for it for a minute.
+    for second in 0..2 {
+        push(&feeds[0], second);
+        next_result(&feeds[0].bus).unwrap();
+    }
+    // Its third frame is due by now: that of the other one waits for it, for a quarter of a minute.
     push(&feeds[1], 0);
     wait_until("the frame is in a batch", || runtime.processors()[0].snapshot().pending == 1);
     shut_down_cleanly(&runtime);

@@ -75,7 +75,8 @@ fn a_hung_run_is_told_and_the_other_instance_goes_on() {
     let runtime = Runtime::get();
     let events = Events::of(&runtime);
     let _owner = Started::playing(&format!(
-        "nvbatch processor-id=p model={} decoder=tensors instances=2 max-batch-size=1 response-timeout={SOON}",
+        "nvbatch processor-id=p model={} decoder=tensors instances=2 max-batch-size=1 response-timeout={SOON} \
+         batch-join-timeout=60000000000",
         model("slow")
     ));
     let white = Started::playing("videotestsrc num-buffers=1 pattern=white ! nvfeed name=f processor-id=p");

@@ -82,6 +82,10 @@ impl Slot {
         Self { name: spec.name.clone(), fixed_batch: spec.dims.first().copied().flatten() }
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// What `outputs` hold for frame `index` of `batch`.
     ///
     /// The first axis is the batch: as long as the run's, or longer where the model's batch is fixed and the run

@@ -156,6 +156,14 @@ impl Decoder {
         }
     }
 
+    /// The name of the output that has the boxes of a YOLO v8 in pixels, and whether each of its rows is a box (`[N, A, 4+C]`).
+    pub(super) fn v8_boxes(&self) -> Option<(&str, bool)> {
+        match &self.0 {
+            Family::Yolo(yolo) => yolo.v8_boxes(),
+            _ => None,
+        }
+    }
+
     /// What frame `index` of a run with `batch` frames says, in pixels of the frame that `placement` describes.
     /// Objects and classes come the surest first; of equally sure ones the one that the model has first.
     ///

@@ -105,6 +105,15 @@ impl Yolo {
         })
     }
 
+    /// As [`super::Decoder::v8_boxes`] has it.
+    pub(super) fn v8_boxes(&self) -> Option<(&str, bool)> {
+        match self.layout {
+            Layout::RowsWithObjectness => None,
+            _ if self.normalized => None,
+            layout => Some((self.slot.name(), layout == Layout::Rows)),
+        }
+    }
+
     pub(super) fn decode(
         &self,
         outputs: &[TensorView],

@@ -121,8 +121,8 @@ mod tests {
 
     fn info(text: &str) -> ModelInfo {
         let text = format!("[modelinfo]\nversion=1.0\n{text}");
-        let tensors = parse::parse(&text, &mut Vec::new()).unwrap();
-        ModelInfo { path: "m.modelinfo".into(), tensors }
+        let (_, tensors) = parse::parse(&text, &mut Vec::new()).unwrap();
+        ModelInfo { path: "m.modelinfo".into(), tensors, ..ModelInfo::default() }
     }
 
     /// The groups of input, first and second output, `-` where there is none, and the number of warnings.

@@ -28,11 +28,11 @@
 //! | group | key | value |
 //! |---|---|---|
 //! | `[modelinfo]` | `version` | needed; `1.0`. A later `1.x` is read with a warning, any other major version is an error |
-//! | | `group-id` | not used here |
+//! | | `group-id` | what the outputs are together, by the name in GStreamer's tensor id registry; for caps of `decoder=tensors` |
 //! | a tensor's | `dir` | `input` or `output` |
 //! | | `type` | `float32`, `float16`, `uint8`, ...; has to be the model's |
 //! | | `dims` | sizes of the axes; `-1`: as the model says. Fills in what the model leaves open |
-//! | | `dims-order` | `row-major` or `col-major`; not used here: ONNX tensors say it themselves |
+//! | | `dims-order` | `row-major` or `col-major`; passed on with `decoder=tensors`, and not used here: ONNX tensors say it themselves |
 //! | | `id` | what the tensor holds, by the name in GStreamer's tensor id registry; decides the decoder |
 //! | input | `ranges` | `min,max` of the input for pixels 0 to 255; one pair, or one per channel between `;` |
 //!
@@ -54,7 +54,7 @@ mod parse;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::{ColorOrder, Error, ErrorKind, Fit, Layout, text};
+use super::{ColorOrder, DimsOrder, Error, ErrorKind, Fit, Layout, text};
 
 /// Where a tensor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,7 @@ pub(super) struct TensorInfo {
     pub element: Option<String>,
     /// `None` for an axis that the model decides.
     pub dims: Option<Vec<Option<usize>>>,
+    pub order: Option<DimsOrder>,
     pub id: Option<String>,
     /// `[min, max]`, once or for each channel; empty where the file does not say it.
     pub ranges: Vec<[f64; 2]>,
@@ -89,6 +90,8 @@ pub(super) struct TensorInfo {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct ModelInfo {
     pub path: PathBuf,
+    /// What the tensors are together, in GStreamer's tensor id registry.
+    pub group_id: Option<String>,
     /// In the file's order; empty where there is no file.
     pub tensors: Vec<TensorInfo>,
 }
@@ -107,16 +110,16 @@ impl ModelInfo {
             Some(path) => Self::read(path, warnings),
             None => {
                 let [path, _] = candidates;
-                Ok(Self { path, tensors: Vec::new() })
+                Ok(Self { path, ..Self::default() })
             }
         }
     }
 
     fn read(path: &Path, warnings: &mut Vec<String>) -> Result<Self, Error> {
         let text = text::read(path, ".modelinfo file", "model-info")?;
-        let mut info = Self { path: path.to_owned(), tensors: Vec::new() };
+        let mut info = Self { path: path.to_owned(), ..Self::default() };
         let mut found = Vec::new();
-        info.tensors = parse::parse(&text, &mut found).map_err(|reason| info.error(reason))?;
+        (info.group_id, info.tensors) = parse::parse(&text, &mut found).map_err(|reason| info.error(reason))?;
         warnings.extend(found.iter().map(|warning| info.warning(warning)));
         Ok(info)
     }

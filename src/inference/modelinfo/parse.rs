@@ -3,7 +3,7 @@
 use glib::{KeyFile, KeyFileError, KeyFileFlags};
 
 use super::super::labels::clean;
-use super::{ColorOrder, Direction, Fit, Layout, TensorInfo};
+use super::{ColorOrder, DimsOrder, Direction, Fit, Layout, TensorInfo};
 
 /// The group that is about the file and no tensor.
 const HEADER: &str = "modelinfo";
@@ -20,8 +20,8 @@ const TYPES: [&str; 16] = [
 /// What GStreamer's generator writes where it does not know a value.
 const PLACEHOLDER: &str = "PLACEHOLDER";
 
-/// The groups about tensors, in the order of the file. An error names group and key.
-pub(super) fn parse(text: &str, warnings: &mut Vec<String>) -> Result<Vec<TensorInfo>, String> {
+/// `group-id`, and the groups about tensors in the order of the file. An error names group and key.
+pub(super) fn parse(text: &str, warnings: &mut Vec<String>) -> Result<(Option<String>, Vec<TensorInfo>), String> {
     // GLib's strings end at a NUL, and names with other control characters would go on into messages.
     if text.contains(|c: char| c.is_control() && !c.is_whitespace()) {
         return Err("it holds control characters; it is not a text file".into());
@@ -30,9 +30,12 @@ pub(super) fn parse(text: &str, warnings: &mut Vec<String>) -> Result<Vec<Tensor
     file.load_from_data(text, KeyFileFlags::NONE).map_err(|error| clean(error.message()))?;
     version(&file, warnings)?;
 
+    let group_id = Group { file: &file, name: HEADER }.get("group-id")?;
+    let group_id = group_id.filter(|id| !id.is_empty() && !id.starts_with(PLACEHOLDER));
     let groups = file.groups();
     let groups = groups.iter().map(|name| Group { file: &file, name });
-    groups.filter(|group| group.name != HEADER).map(|group| tensor(&group, warnings)).collect()
+    let tensors = groups.filter(|group| group.name != HEADER).map(|group| tensor(&group, warnings));
+    Ok((group_id, tensors.collect::<Result<_, _>>()?))
 }
 
 /// GStreamer's rule: the major version has to be the same, a later minor one is read as far as it is known.
@@ -57,7 +60,6 @@ fn version(file: &KeyFile, warnings: &mut Vec<String>) -> Result<(), String> {
 
 fn tensor(group: &Group, warnings: &mut Vec<String>) -> Result<TensorInfo, String> {
     group.warn_of_unknown(&TENSOR_KEYS, warnings)?;
-    group.choice("dims-order", &[("row-major", ()), ("col-major", ())])?;
     let mut id = group.get("id")?.filter(|id| !id.is_empty());
     if let Some(unknown) = id.take_if(|id| id.starts_with(PLACEHOLDER)) {
         warnings.push(format!("[{}] id={unknown} is not filled in and is ignored", group.name));
@@ -67,6 +69,7 @@ fn tensor(group: &Group, warnings: &mut Vec<String>) -> Result<TensorInfo, Strin
         direction: group.choice("dir", &[("input", Direction::Input), ("output", Direction::Output)])?,
         element: group.choice("type", &TYPES.map(|name| (name, name)))?.map(str::to_owned),
         dims: group.dims()?,
+        order: group.choice("dims-order", &[("row-major", DimsOrder::RowMajor), ("col-major", DimsOrder::ColMajor)])?,
         id,
         ranges: group.ranges()?,
         mean: group.numbers("mean", |_| true, "not a number, or one per channel between commas")?,
@@ -169,7 +172,8 @@ mod tests {
     /// The groups, and the warnings, of a file that begins with a right header.
     fn parsed(text: &str) -> Result<(Vec<TensorInfo>, Vec<String>), String> {
         let mut warnings = Vec::new();
-        let tensors = parse(&format!("[modelinfo]\nversion=1.0\ngroup-id=g\n{text}"), &mut warnings)?;
+        let (group_id, tensors) = parse(&format!("[modelinfo]\nversion=1.0\ngroup-id=g\n{text}"), &mut warnings)?;
+        assert_eq!(group_id.as_deref(), Some("g"));
         Ok((tensors, warnings))
     }
 
@@ -186,6 +190,7 @@ mod tests {
             direction: Some(Direction::Input),
             element: Some("float32".into()),
             dims: Some(vec![None, Some(3), Some(480), Some(640)]),
+            order: None,
             id: Some("in".into()),
             ranges: vec![[0.0, 255.0], [-1.0, 1.0], [0.0, 1.0]],
             mean: vec![0.5],
@@ -197,6 +202,7 @@ mod tests {
         let output = TensorInfo {
             group: "output/0:1".into(),
             direction: Some(Direction::Output),
+            order: Some(DimsOrder::ColMajor),
             id: Some("yolo-v8-out".into()),
             ..TensorInfo::default()
         };
@@ -222,7 +228,7 @@ mod tests {
             assert!(error.contains(reason), "{text:?}: {error}");
         }
         let mut warnings = Vec::new();
-        assert_eq!(parse("[modelinfo]\nversion=1.3\n", &mut warnings), Ok(Vec::new()));
+        assert_eq!(parse("[modelinfo]\nversion=1.3\n", &mut warnings), Ok((None, Vec::new())));
         assert!(warnings[0].contains("1.3"), "{warnings:?}");
     }
 

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, sync::Arc};
 
 use super::{DropCause, Error, Items, Time, Timing};
-use crate::inference::{ModelDescription, Output};
+use crate::inference::{ModelDescription, Output, Placement};
 
 /// One frame on its way through a feed.
 #[derive(Debug, Clone)]
@@ -53,6 +53,8 @@ pub struct Inferred {
     pub model: Arc<ModelDescription>,
     pub processor_id: Arc<str>,
     pub output: Output,
+    /// Where in the model's input the frame was.
+    pub placement: Placement,
     pub timing: Timing,
     /// The `nv-result`, where it was built for somebody already.
     pub told: Option<Arc<gst::Structure>>,
