@@ -54,12 +54,7 @@ fn each_error_says_its_code_and_a_way_out() {
         ("model-not-found", "set model", "nvbatch model=nothing.onnx", &[]),
         ("provider-unavailable", "it has cpu", &no_cuda, &[]),
         ("onnxruntime-missing", "pip download onnxruntime", &alone, &[("ORT_DYLIB_PATH", nowhere)]),
-        (
-            "invalid-config",
-            "set it to the `processor-id` of an `nvbatch`",
-            "videotestsrc ! nvfeed processor-id=\"\"",
-            &[],
-        ),
+        ("invalid-config", "give the processor a name", "nvbatch processor-id=\"\" model=nothing.onnx", &[]),
         // More than there is for a thread's stack.
         ("thread-spawn-failed", "ulimit -u", &alone, &[("RUST_MIN_STACK", "100000000000000")]),
     ] {

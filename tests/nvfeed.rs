@@ -93,14 +93,6 @@ fn a_location_that_cannot_be_written_is_refused() {
 }
 
 #[test]
-fn an_empty_processor_id_is_refused() {
-    let (feed, bus) = element("nvfeed processor-id=\"\"");
-    assert!(feed.set_state(gst::State::Paused).is_err());
-    assert_eq!(wait_for_error(&bus).0, "invalid-config");
-    feed.set_state(gst::State::Null).unwrap();
-}
-
-#[test]
 fn a_processor_that_never_comes_is_an_error() {
     let pipeline = launch("videotestsrc ! nvfeed processor-id=never attach-timeout=1");
     pipeline.set_state(gst::State::Playing).unwrap();

@@ -402,7 +402,8 @@ impl Stream {
         let mut frame = frame;
         let Some(mut buffer) = frame.buffer.take() else { return Ok(()) };
         match outcome {
-            None => (),
+            // There is nothing to collect for a feed that passes its frames on.
+            None | Some(Outcome::Collected(_)) => (),
             #[cfg_attr(not(feature = "v1_26"), expect(unused_mut))]
             Some(Outcome::Result(mut inferred)) => {
                 self.watch_latency(&inferred);

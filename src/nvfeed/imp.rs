@@ -20,8 +20,8 @@ use super::{
     pause::Pause,
 };
 use crate::runtime::{
-    ElementRuntime, Error, ErrorCode, Feed, FeedConfig, FeedListener, FeedSettings, FeedTicket, FrameTimes, Origin,
-    OwnedFeed, Rejected, Runtime, StopReason, properties,
+    ElementRuntime, Error, Feed, FeedConfig, FeedListener, FeedSettings, FeedTicket, FrameTimes, Origin, OwnedFeed,
+    Rejected, Runtime, StopReason, properties,
 };
 
 pub static CAT: Lazy<gst::DebugCategory> = Lazy::new(|| {
@@ -230,6 +230,7 @@ impl BaseSinkImpl for NvFeed {
 
     fn propose_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
         query.add_allocation_meta::<gst_video::VideoMeta>(None);
+        query.add_allocation_meta::<gst_video::VideoCropMeta>(None);
         self.parent_propose_allocation(query)
     }
 
@@ -335,10 +336,6 @@ impl NvFeed {
             let settings = self.settings.lock();
             (settings.processor_id.clone(), settings.location.clone(), settings.feed.clone())
         };
-        if processor_id.is_empty() {
-            let message = "`processor-id` is empty: set it to the `processor-id` of an `nvbatch`";
-            return Err(refused(Error::new(ErrorCode::InvalidConfig, message)));
-        }
         let runtime = self.state.lock().runtime.as_deref().cloned().ok_or(gst::StateChangeError)?;
         let ticket = self.ticket.lock().clone();
         let kept = ticket.as_ref().is_some_and(FeedTicket::continues);

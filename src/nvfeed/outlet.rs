@@ -14,7 +14,7 @@ use super::{
     throttle::Throttle,
 };
 use crate::runtime::{
-    DropCause, Error, ErrorCode, Event, Failure, Feed, FeedListener, Frame, FrameResult, Inferred, Outcome, Runtime,
+    DropCause, Error, ErrorCode, Event, Failure, Feed, FeedListener, Findings, Frame, FrameResult, Outcome, Runtime,
     Severity, SourceCheck, StopReason, interpreter,
 };
 
@@ -94,9 +94,9 @@ impl Outlet {
         self.source.check(element, pad, feed, self.runtime.health()).inspect_err(|error| _ = self.fail(error))
     }
 
-    fn tell_result(&self, element: &NvFeed, frame: &Frame, inferred: &Inferred) {
+    fn tell_result(&self, element: &NvFeed, frame: &Frame, findings: Findings) {
         let Some(feed) = self.feed.get() else { return };
-        let result = FrameResult::new(feed.id(), feed.name(), frame, inferred);
+        let result = FrameResult::new(feed.id(), feed.name(), frame, findings);
         let signal = RESULT.filter(|&signal| glib::signal::signal_has_handler_pending(element, signal, None, true));
         let message = element.imp().posts_messages();
         if signal.is_some() || message {
@@ -174,10 +174,14 @@ impl Outlet {
 impl FeedListener for Outlet {
     fn deliver(&self, frame: Frame, outcome: Outcome) {
         let Some(element) = self.element.upgrade() else { return };
-        match outcome {
-            Outcome::Result(inferred) => self.tell_result(&element, &frame, &inferred),
+        match &outcome {
+            Outcome::Result(_) | Outcome::Collected(_) => {
+                if let Some(findings) = outcome.findings() {
+                    self.tell_result(&element, &frame, findings);
+                }
+            }
             Outcome::Dropped(_) => self.tell_drop(&element, &frame),
-            Outcome::Failed(error) => self.tell_failure(&element, &error),
+            Outcome::Failed(error) => self.tell_failure(&element, error),
         }
     }
 

@@ -12,7 +12,10 @@ pub fn specs() -> Vec<ParamSpec> {
     let mut specs = vec![
         glib::ParamSpecString::builder("processor-id")
             .nick("Processor id")
-            .blurb("Processor that looks at the frames; an nvbatch in any pipeline of the process declares it")
+            .blurb(
+                "Processor that looks at the frames; an nvbatch in any pipeline of the process declares it. \
+                 Empty = none: only collects what metadata on the frames says",
+            )
             .default_value(DEFAULT_PROCESSOR_ID)
             .flags(ready)
             .build(),

@@ -98,6 +98,12 @@ impl FeedCounters {
         self.dropped.iter().sum()
     }
 
+    /// Of a frame on which nothing was run.
+    pub fn record_collected(&mut self, timing: &Timing) {
+        self.latency.queue.record(timing.queue);
+        self.latency.total.record(timing.total);
+    }
+
     pub fn record(&mut self, timing: &Timing) {
         self.latency.queue.record(timing.queue);
         self.latency.preprocess.record(timing.preprocess);

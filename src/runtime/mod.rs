@@ -46,6 +46,7 @@ mod startup;
 mod stop_reason;
 mod threads;
 mod timers;
+mod told;
 mod upstream;
 
 use once_cell::sync::Lazy;
@@ -57,8 +58,8 @@ pub use counters::{DropCause, FeedCounters, Timing};
 pub use error::{Error, ErrorCode};
 pub use failure::Failure;
 pub use feed::{
-    Answer, Delivery, Feed, FeedConfig, FeedListener, FeedSnapshot, Frame, FrameCaps, FrameTimes, Inferred, Item,
-    Items, Outcome, Qos, Rejected,
+    Answer, Collected, Delivery, Feed, FeedConfig, FeedListener, FeedSnapshot, Findings, Frame, FrameCaps, FrameTimes,
+    Inferred, Item, Items, Outcome, Qos, Rejected,
 };
 pub use figures::{RingSnapshot, RuntimeSnapshot};
 pub use health::{Event, Field, Health, HealthEvent, Severity, Subscription};

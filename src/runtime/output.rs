@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     broadcast::Broadcast,
     event::Event,
-    feed::{Frame, Inferred},
+    feed::{Findings, Frame},
     health::Health,
     result::FrameResult,
 };
@@ -13,15 +13,21 @@ use super::{
 /// Gives out each result as an `nv-result`.
 pub type Output = Broadcast<Arc<gst::Structure>>;
 
-/// Tells a result of a feed. Builds nothing where nobody listens, and otherwise leaves what it built in `inferred`.
-pub(super) fn send(output: &Output, health: &Health, (id, name): (u64, &str), frame: &Frame, inferred: &mut Inferred) {
+/// Tells a result of a feed; returns what it built. Builds nothing where nobody listens.
+pub(super) fn send(
+    output: &Output,
+    health: &Health,
+    (id, name): (u64, &str),
+    frame: &Frame,
+    findings: Findings,
+) -> Option<Arc<gst::Structure>> {
     if !output.is_wanted() {
-        return;
+        return None;
     }
-    let told = FrameResult::new(id, name, frame, inferred).shared_structure();
-    inferred.told = Some(told.clone());
-    let lost = output.send(|| told).lost;
+    let told = FrameResult::new(id, name, frame, findings).shared_structure();
+    let lost = output.send(|| told.clone()).lost;
     if lost > 0 {
         health.emit(|| Event::output_lagged("output", lost));
     }
+    Some(told)
 }

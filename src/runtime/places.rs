@@ -101,6 +101,7 @@ impl Runtime {
     fn bind_or_wait(&self, feed: &Arc<Feed>, processor: Option<Arc<Processor>>) {
         match processor {
             Some(processor) => self.bind(feed, &processor),
+            None if feed.collects() => {}
             None => {
                 gst::info!(CAT, "feed {} waits for processor '{}'", feed.name(), feed.processor_id());
                 self.0.health.emit(|| Event::new("feed-pending", Severity::Info).of_feed(feed.id(), feed.name()));

@@ -8,92 +8,74 @@ use serde::{Serialize, Serializer};
 use super::{
     clock,
     counters::Timing,
-    feed::{Frame, Inferred},
+    feed::{Findings, Frame},
+    told::{ToldClass, ToldObject},
 };
-use crate::inference::{Class, Detection, Tensor, TensorData};
+use crate::inference::{Tensor, TensorData};
 
-/// What the processor says about one frame of one feed.
+/// What there is to say about one frame of one feed.
 pub struct FrameResult<'a> {
     feed_id: u64,
     feed_name: &'a str,
     frame: &'a Frame,
-    inferred: &'a Inferred,
+    findings: Findings<'a>,
     /// Nanoseconds since the epoch.
     time: u64,
 }
 
 impl<'a> FrameResult<'a> {
     /// Dated now, unless it was told already.
-    pub fn new(feed_id: u64, feed_name: &'a str, frame: &'a Frame, inferred: &'a Inferred) -> Self {
-        let told = inferred.told.as_ref().and_then(|told| told.get("time").ok());
-        Self { feed_id, feed_name, frame, inferred, time: told.unwrap_or_else(clock::wall_clock) }
+    pub fn new(feed_id: u64, feed_name: &'a str, frame: &'a Frame, findings: Findings<'a>) -> Self {
+        let told = findings.told().and_then(|told| told.get("time").ok());
+        Self { feed_id, feed_name, frame, findings, time: told.unwrap_or_else(clock::wall_clock) }
     }
 
     /// As [`FrameResult::to_structure`], built once for everybody who wants it.
     pub fn shared_structure(&self) -> Arc<gst::Structure> {
-        self.inferred.told.clone().unwrap_or_else(|| Arc::new(self.to_structure()))
+        self.findings.told().cloned().unwrap_or_else(|| Arc::new(self.to_structure()))
     }
 
     /// `nv-result`; field names have `-` where JSON has `_`. Lists are `GstValueArray`s.
     pub fn to_structure(&self) -> gst::Structure {
-        let (frame, output) = (self.frame, &self.inferred.output);
+        let frame = self.frame;
         let mut structure = gst::Structure::builder("nv-result")
             .field("feed-id", self.feed_id)
             .field("feed-name", self.feed_name)
-            .field("processor-id", &*self.inferred.processor_id)
+            .field("processor-id", self.processor_id())
             .field("frame", frame.number)
             .field_if_some("pts", frame.pts.map(gst::ClockTime::nseconds))
             .field_if_some("running-time", frame.running_time.map(gst::ClockTime::nseconds))
             .field("time", self.time)
             .field("width", frame.caps.info.width())
             .field("height", frame.caps.info.height());
-        if let Some(objects) = &output.objects {
-            structure = structure.field("objects", gst::Array::new(objects.iter().map(|object| self.object(object))));
+        if let Some(objects) = self.objects() {
+            structure = structure.field("objects", gst::Array::new(objects.map(|object| object.to_value())));
         }
-        if let Some(classes) = &output.classes {
-            structure = structure.field("classes", gst::Array::new(classes.iter().map(|class| self.class(class))));
+        if let Some(classes) = self.classes() {
+            structure = structure.field("classes", gst::Array::new(classes.map(|class| class.to_value())));
         }
-        if let Some(tensors) = &output.tensors {
+        if let Some(tensors) = self.tensors() {
             structure = structure.field("tensors", gst::Array::new(tensors.iter().map(tensor)));
         }
-        structure.field("timing", timing(&self.inferred.timing)).build()
+        structure.field("timing", timing(self.findings.timing())).build()
     }
 
     /// One JSON object without line breaks; numbers that are not finite are `null`.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
-        let (frame, output) = (self.frame, &self.inferred.output);
-        let labelled = |label_id: u32| self.inferred.model.label(label_id);
+        let frame = self.frame;
         serde_json::to_string(&Json {
             feed_id: self.feed_id,
             feed_name: self.feed_name,
-            processor_id: &self.inferred.processor_id,
+            processor_id: self.processor_id(),
             frame: frame.number,
             pts: frame.pts.map(gst::ClockTime::nseconds),
             running_time: frame.running_time.map(gst::ClockTime::nseconds),
             time: self.time,
             width: frame.caps.info.width(),
             height: frame.caps.info.height(),
-            objects: output.objects.as_ref().map(|objects| {
-                let object = |&Detection { label_id, confidence, x, y, w, h }: &Detection| JsonObject {
-                    label: labelled(label_id),
-                    label_id,
-                    confidence,
-                    x,
-                    y,
-                    w,
-                    h,
-                };
-                objects.iter().map(object).collect()
-            }),
-            classes: output.classes.as_ref().map(|classes| {
-                let class = |&Class { label_id, confidence }: &Class| JsonClass {
-                    label: labelled(label_id),
-                    label_id,
-                    confidence,
-                };
-                classes.iter().map(class).collect()
-            }),
-            tensors: output.tensors.as_ref().map(|tensors| {
+            objects: self.objects().map(Iterator::collect),
+            classes: self.classes().map(Iterator::collect),
+            tensors: self.tensors().map(|tensors| {
                 let tensor = |tensor: &'a Tensor| JsonTensor {
                     name: &tensor.name,
                     r#type: type_name(&tensor.data),
@@ -102,30 +84,47 @@ impl<'a> FrameResult<'a> {
                 };
                 tensors.iter().map(tensor).collect()
             }),
-            timing: JsonTiming::from(&self.inferred.timing),
+            timing: JsonTiming::from(self.findings.timing()),
         })
     }
 
-    fn object(&self, object: &Detection) -> glib::SendValue {
-        let structure = gst::Structure::builder("object")
-            .field("label", &*self.inferred.model.label(object.label_id))
-            .field("label-id", object.label_id)
-            .field("confidence", object.confidence)
-            .field("x", object.x)
-            .field("y", object.y)
-            .field("w", object.w)
-            .field("h", object.h)
-            .build();
-        glib::SendValue::from(&structure)
+    /// Empty where the feed only collects.
+    fn processor_id(&self) -> &'a str {
+        match self.findings {
+            Findings::Inferred(inferred) => &inferred.processor_id,
+            Findings::Collected(_) => "",
+        }
     }
 
-    fn class(&self, class: &Class) -> glib::SendValue {
-        let structure = gst::Structure::builder("class")
-            .field("label", &*self.inferred.model.label(class.label_id))
-            .field("label-id", class.label_id)
-            .field("confidence", class.confidence)
-            .build();
-        glib::SendValue::from(&structure)
+    fn objects(&self) -> Option<Box<dyn Iterator<Item = ToldObject<'a>> + 'a>> {
+        match self.findings {
+            Findings::Inferred(inferred) => {
+                let objects = inferred.output.objects.as_ref()?;
+                Some(Box::new(objects.iter().map(|object| ToldObject::detected(object, &inferred.model))))
+            }
+            Findings::Collected(collected) => Some(Box::new(collected.annotations.objects.iter().map(Into::into))),
+        }
+    }
+
+    fn classes(&self) -> Option<Box<dyn Iterator<Item = ToldClass<'a>> + 'a>> {
+        match self.findings {
+            Findings::Inferred(inferred) => {
+                let classes = inferred.output.classes.as_ref()?;
+                Some(Box::new(classes.iter().map(|class| ToldClass::inferred(class, &inferred.model))))
+            }
+            Findings::Collected(collected) => {
+                let classes = &collected.annotations.classes;
+                let classes: Box<dyn Iterator<Item = _>> = Box::new(classes.iter().map(Into::into));
+                (!collected.annotations.classes.is_empty()).then_some(classes)
+            }
+        }
+    }
+
+    fn tensors(&self) -> Option<&'a [Tensor]> {
+        match self.findings {
+            Findings::Inferred(inferred) => inferred.output.tensors.as_deref(),
+            Findings::Collected(_) => None,
+        }
     }
 }
 
@@ -184,30 +183,12 @@ struct Json<'a> {
     width: u32,
     height: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    objects: Option<Vec<JsonObject<'a>>>,
+    objects: Option<Vec<ToldObject<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    classes: Option<Vec<JsonClass<'a>>>,
+    classes: Option<Vec<ToldClass<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tensors: Option<Vec<JsonTensor<'a>>>,
     timing: JsonTiming,
-}
-
-#[derive(Serialize)]
-struct JsonObject<'a> {
-    label: std::borrow::Cow<'a, str>,
-    label_id: u32,
-    confidence: f32,
-    x: f32,
-    y: f32,
-    w: f32,
-    h: f32,
-}
-
-#[derive(Serialize)]
-struct JsonClass<'a> {
-    label: std::borrow::Cow<'a, str>,
-    label_id: u32,
-    confidence: f32,
 }
 
 #[derive(Serialize)]

@@ -25,7 +25,8 @@ fn in_the_middle_of_everything_nothing_is_lost_and_all_streams_end() {
         let runtime = Runtime::get();
         let _owner = owner("p");
         let linked = "nvbatch name=f processor-id=p ! fakesink";
-        let sinks = ["nvfeed name=f processor-id=p"; 3].into_iter().chain([linked, "nvfeed name=f processor-id=none"]);
+        let others = [linked, "nvfeed name=f processor-id=none", "nvfeed name=f processor-id=\"\""];
+        let sinks = ["nvfeed name=f processor-id=p"; 3].into_iter().chain(others);
         let pipelines: Vec<_> =
             sinks.map(|sink| Started::playing(&format!("videotestsrc num-buffers=100000 ! {sink}"))).collect();
         // Further into the streams each time.

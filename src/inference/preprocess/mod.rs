@@ -98,7 +98,7 @@ impl Preprocessor {
         let frame = Frame::map(frame, &self.frame)?;
         match &mut self.eight_bit {
             None => self.painter.paint(&frame.planes(), slot),
-            Some(eight_bit) => self.painter.paint(&eight_bit.convert(&frame), slot),
+            Some(eight_bit) => self.painter.paint(&eight_bit.convert(&frame)?, slot),
         }?;
         Ok(self.painter.placement)
     }

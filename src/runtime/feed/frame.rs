@@ -3,7 +3,10 @@
 use std::{convert::Infallible, sync::Arc};
 
 use super::{DropCause, Error, Items, Time, Timing};
-use crate::inference::{ModelDescription, Output, Placement};
+use crate::{
+    inference::{ModelDescription, Output, Placement},
+    runtime::objects::Annotations,
+};
 
 /// One frame on its way through a feed.
 #[derive(Debug, Clone)]
@@ -43,6 +46,8 @@ pub(in crate::runtime) struct ItemId {
 #[derive(Debug, Clone)]
 pub enum Outcome {
     Result(Box<Inferred>),
+    /// Of a feed that only collects.
+    Collected(Box<Collected>),
     /// Only frames that were in work already; those that never got so far are told by [`FeedListener::dropped`].
     Dropped(DropCause),
     Failed(Error),
@@ -58,6 +63,67 @@ pub struct Inferred {
     pub timing: Timing,
     /// The `nv-result`, where it was built for somebody already.
     pub told: Option<Arc<gst::Structure>>,
+}
+
+/// What was on a frame when it came in.
+#[derive(Debug, Clone)]
+pub struct Collected {
+    pub annotations: Annotations,
+    /// Nothing was run: only `queue` and `total` are more than 0.
+    pub timing: Timing,
+    /// As of [`Inferred`].
+    pub told: Option<Arc<gst::Structure>>,
+}
+
+/// What there is to tell about a frame.
+#[derive(Debug, Clone, Copy)]
+pub enum Findings<'a> {
+    Inferred(&'a Inferred),
+    Collected(&'a Collected),
+}
+
+impl Outcome {
+    /// `None` where there is no result.
+    pub fn findings(&self) -> Option<Findings<'_>> {
+        match self {
+            Self::Result(inferred) => Some(Findings::Inferred(inferred)),
+            Self::Collected(collected) => Some(Findings::Collected(collected)),
+            Self::Dropped(_) | Self::Failed(_) => None,
+        }
+    }
+
+    /// Keeps the `nv-result` that was built.
+    pub(in crate::runtime) fn keep_told(&mut self, structure: Arc<gst::Structure>) {
+        match self {
+            Self::Result(inferred) => inferred.told = Some(structure),
+            Self::Collected(collected) => collected.told = Some(structure),
+            Self::Dropped(_) | Self::Failed(_) => {}
+        }
+    }
+}
+
+impl<'a> Findings<'a> {
+    pub(in crate::runtime) fn told(self) -> Option<&'a Arc<gst::Structure>> {
+        match self {
+            Self::Inferred(inferred) => inferred.told.as_ref(),
+            Self::Collected(collected) => collected.told.as_ref(),
+        }
+    }
+
+    pub(in crate::runtime) fn timing(self) -> &'a Timing {
+        match self {
+            Self::Inferred(inferred) => &inferred.timing,
+            Self::Collected(collected) => &collected.timing,
+        }
+    }
+
+    /// How many objects there are.
+    pub(in crate::runtime) fn objects(self) -> usize {
+        match self {
+            Self::Inferred(inferred) => inferred.output.objects.as_ref().map_or(0, Vec::len),
+            Self::Collected(collected) => collected.annotations.objects.len(),
+        }
+    }
 }
 
 /// What comes out of a feed.

@@ -4,6 +4,8 @@
 //! them; they come out in order, either to a [`FeedListener`] on the pool (`nvfeed`) or to whoever calls
 //! [`Feed::next`] (a linked `nvbatch`).
 
+mod collect;
+mod crop;
 mod ending;
 mod frame;
 mod items;
@@ -35,7 +37,9 @@ use super::{
     settings::{FeedSettings, Leaky, RegionKind, RtspSecurity},
 };
 pub(super) use frame::ItemId;
-pub use frame::{Delivery, FeedListener, Frame, FrameCaps, FrameTimes, Inferred, Outcome, Rejected};
+pub use frame::{
+    Collected, Delivery, FeedListener, Findings, Frame, FrameCaps, FrameTimes, Inferred, Outcome, Rejected,
+};
 pub use items::{Answer, Item, Items};
 use report::Arrival;
 use state::{Stage, State};
@@ -44,6 +48,7 @@ use work::KeptPreprocessor;
 
 pub struct FeedConfig {
     pub name: String,
+    /// Empty: the feed only collects what is on its frames.
     pub processor_id: String,
     pub settings: FeedSettings,
     /// Frames and events come out again, in order, through [`Feed::next`].
@@ -113,6 +118,7 @@ impl Feed {
     pub(super) fn new(id: u64, config: FeedConfig, services: Services) -> Self {
         static KEYS: AtomicU64 = AtomicU64::new(1);
         let Services { pool, health, output } = services;
+        let collects = config.processor_id.is_empty();
         Self {
             id,
             key: KEYS.fetch_add(1, Ordering::Relaxed),
@@ -126,7 +132,7 @@ impl Feed {
             pool,
             health,
             output,
-            state: Mutex::new(State::new(config.settings)),
+            state: Mutex::new(State::new(config.settings, collects)),
             changed: Condvar::new(),
             preprocessors: Mutex::new(Vec::new()),
         }
@@ -202,7 +208,7 @@ impl Feed {
     pub fn set_caps(&self, info: gst_video::VideoInfo) {
         let mut state = self.state.lock();
         state.entry = Some(thread::current().id());
-        let generation = state.caps.as_ref().map_or(1, |caps| caps.generation + 1);
+        let generation = state.crops.next_generation();
         state.caps = Some(Arc::new(FrameCaps { info, generation }));
     }
 
@@ -226,9 +232,12 @@ impl Feed {
     }
 
     /// Takes a frame. Waits for room where the feed is not leaky.
-    pub fn submit(&self, buffer: gst::Buffer, times: FrameTimes) -> Result<(), Rejected> {
+    pub fn submit(self: &Arc<Self>, buffer: gst::Buffer, times: FrameTimes) -> Result<(), Rejected> {
         let arrival = self.take(buffer, times)?;
         self.report_arrival(arrival);
+        if self.collects() {
+            self.collect();
+        }
         Ok(())
     }
 
@@ -321,7 +330,8 @@ impl Feed {
         }
         let settings = state.settings.regions.clone();
         let caps = state.caps.clone()?;
-        let size = (caps.info.width(), caps.info.height());
+        let crop = buffer.meta::<gst_video::VideoCropMeta>().map(|crop| crop.rect());
+        let size = crop.map_or((caps.info.width(), caps.info.height()), |(_, _, width, height)| (width, height));
         Some(MutexGuard::unlocked(state, || Items::read(buffer, size, &settings)))
     }
 
@@ -425,7 +435,7 @@ impl Feed {
     /// Since when the feed waits for a processor, and how long it wants to.
     pub(super) fn pending(&self) -> Option<(Time, Time)> {
         let state = self.state.lock();
-        (state.processor.is_none() && state.error.is_none() && state.stage == Stage::Open)
+        (!state.collects && state.processor.is_none() && state.error.is_none() && state.stage == Stage::Open)
             .then_some((state.pending_since, state.settings.attach_timeout))
     }
 
@@ -485,9 +495,11 @@ impl Feed {
 
     /// Everybody who listens to the runtime's results gets this one as well.
     fn given_out(&self, frame: &Frame, outcome: &mut Outcome) {
-        if let Outcome::Result(inferred) = outcome {
+        if let Some(findings) = outcome.findings() {
             self.report_lag(frame.arrival);
-            output::send(&self.output, &self.health, (self.id, &self.name), frame, inferred);
+            if let Some(told) = output::send(&self.output, &self.health, (self.id, &self.name), frame, findings) {
+                outcome.keep_told(told);
+            }
         }
     }
 

@@ -111,7 +111,7 @@ mod tests {
     }
 
     /// Ended when dropped, as its owner would.
-    struct TestFeed(Feed);
+    struct TestFeed(Arc<Feed>);
 
     impl std::ops::Deref for TestFeed {
         type Target = Feed;
@@ -145,7 +145,7 @@ mod tests {
             Services { health: Health::new(pool.clone(), 1), output: Output::new(pool.clone(), 1), pool },
         );
         feed.set_caps(gst_video::VideoInfo::builder(gst_video::VideoFormat::Gray8, 8, 8).build().unwrap());
-        TestFeed(feed)
+        TestFeed(Arc::new(feed))
     }
 
     fn frame() -> gst::Buffer {

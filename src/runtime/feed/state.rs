@@ -6,13 +6,19 @@ use crate::inference::Region;
 
 use super::{
     Arrival, Delivery, DropCause, Error, ErrorCode, FeedCounters, FeedSettings, Frame, FrameCaps, FrameTimes, Given,
-    ItemId, Lane, Leaky, Outcome, Processor, Rejected, Time, Tracks, clock,
+    ItemId, Lane, Leaky, Outcome, Processor, Rejected, Time, Tracks, clock, crop::Crops,
 };
+
+/// Results of a feed that only collects which may wait for who handles them. They hold no frame.
+const MAX_COLLECTED: usize = 64;
 
 pub(super) struct State {
     pub settings: FeedSettings,
+    /// The feed has no processor: its frames are answered by what is on them.
+    pub collects: bool,
     pub live: bool,
     pub caps: Option<Arc<FrameCaps>>,
+    pub crops: Crops,
     pub lane: Lane<Frame, Outcome, Delivery>,
     /// The frame in work of which not all items were taken.
     pub dividing: Option<u64>,
@@ -67,11 +73,13 @@ pub(super) enum Stage {
 pub(super) type FeedGives = Given<Frame, Outcome, Delivery>;
 
 impl State {
-    pub fn new(settings: FeedSettings) -> Self {
+    pub fn new(settings: FeedSettings, collects: bool) -> Self {
         Self {
             settings,
+            collects,
             live: false,
             caps: None,
+            crops: Crops::default(),
             lane: Lane::default(),
             dividing: None,
             tracks: Tracks::default(),
@@ -140,6 +148,7 @@ impl State {
     pub fn max_in_flight(&self) -> usize {
         match (self.settings.max_in_flight, &self.processor) {
             (0, Some(processor)) => processor.in_flight_limit(),
+            (0, None) if self.collects => MAX_COLLECTED,
             (0, None) => 1,
             (set, _) => set as usize,
         }
@@ -195,6 +204,7 @@ impl State {
                 "a frame came before its caps: put a `capsfilter` or a decoder that sends caps before this element",
             )));
         };
+        let (buffer, caps) = self.crops.caps_of(buffer, caps);
         let number = self.counters.received;
         self.counters.received += 1;
         self.last_frame = Some(arrival);
@@ -231,12 +241,13 @@ impl State {
             items.exchange(&mut self.tracks);
         }
         if let Given::Frame(_, outcome) = &given {
+            if let Some(findings) = outcome.findings() {
+                self.counters.results += 1;
+                self.counters.objects += findings.objects() as u64;
+            }
             match outcome {
-                Outcome::Result(inferred) => {
-                    self.counters.results += 1;
-                    self.counters.objects += inferred.output.objects.as_ref().map_or(0, |objects| objects.len() as u64);
-                    self.counters.record(&inferred.timing);
-                }
+                Outcome::Result(inferred) => self.counters.record(&inferred.timing),
+                Outcome::Collected(collected) => self.counters.record_collected(&collected.timing),
                 Outcome::Dropped(cause) => self.counters.drop_frames(*cause, 1),
                 Outcome::Failed(_) => self.counters.errors += 1,
             }

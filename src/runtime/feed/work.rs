@@ -147,7 +147,7 @@ impl Feed {
             let mut arrivals = Vec::new();
             if !wanted {
                 // Nobody is to be called: results are only counted, here and now.
-                while let Some(Outcome::Result(_)) = state.lane.next_outcome() {
+                while state.lane.next_outcome().is_some_and(|outcome| outcome.findings().is_some()) {
                     let Some((given, makes_room)) = state.give() else { break };
                     // The first one makes room; those after it find that there is some.
                     turn = turn.or(makes_room);
@@ -183,6 +183,9 @@ impl Feed {
             self.changed.notify_all();
             drop(state);
             self.take_turn(turn);
+            if self.collects() {
+                self.collect();
+            }
             if let Given::Frame(frame, mut outcome) = given {
                 self.given_out(&frame, &mut outcome);
                 if let Some(listener) = self.listener.upgrade() {

@@ -29,7 +29,7 @@ pub fn join(mut found: Found, buffer: &gst::BufferRef, frame: (u32, u32)) -> Fou
             of_object(&classifications, id).filter_map(|id| relations.mtd(id)).flat_map(|mtd| classes(&mtd)).collect();
         let track_id = of_object(&tracks, id).filter_map(|id| relations.mtd(id)).find_map(|mtd| track_id(&mtd));
         let is_same = |region: usize| !is_joined[region] && found.objects[region].label == label;
-        if let Some(region) = regions.near(&edges).find(|&region| is_same(region)) {
+        if let Some((_, region)) = regions.near(&edges).filter(|&(_, region)| is_same(region)).min() {
             is_joined[region] = true;
             let object = &mut found.objects[region];
             object.confidence = object.confidence.or_else(|| sane_confidence(place.loc_conf_lvl.into()));
@@ -70,15 +70,16 @@ impl ByLeft {
         Self { boxes }
     }
 
-    /// The numbers of the boxes that lie within a pixel of `edges`.
-    fn near(&self, edges: &Edges) -> impl Iterator<Item = usize> {
+    /// The numbers of the boxes that lie within a pixel of `edges`, behind how far off they are.
+    fn near(&self, edges: &Edges) -> impl Iterator<Item = (u64, usize)> {
         let left = edges[0];
         let first = self.boxes.partition_point(|(other, _)| other[0] < left - 1);
         let begins_there = self.boxes.iter().skip(first).take_while(move |(other, _)| other[0] <= left + 1);
         let edges = *edges;
-        begins_there
-            .filter(move |(other, _)| other.iter().zip(edges).all(|(a, b)| a.abs_diff(b) <= 1))
-            .map(|&(_, number)| number)
+        begins_there.filter_map(move |&(other, number)| {
+            let apart = other.into_iter().zip(edges).map(|(a, b)| a.abs_diff(b));
+            apart.clone().all(|apart| apart <= 1).then(|| (apart.sum(), number))
+        })
     }
 }
 

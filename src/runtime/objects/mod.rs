@@ -106,3 +106,6 @@ fn quark_label(quark: glib::ffi::GQuark) -> Option<Label> {
     let label = unsafe { CStr::from_ptr::<'static>(text) }.to_string_lossy();
     (!label.is_empty()).then_some(label)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Preprocessing seen from outside: a frame goes in, numbers come out.
 
 mod bad_frames;
+mod crop;
 mod formats;
 mod numbers;
 mod regions;
