@@ -25,6 +25,12 @@
 //! gst-launch-1.0 filesrc location=clip.mp4 ! decodebin ! nvbatch model=models/shapes.onnx ! videoconvert ! autovideosink
 //! ```
 //!
+//! A second model on each object that the first one found:
+//! ```text
+//! gst-launch-1.0 filesrc location=clip.mp4 ! decodebin ! nvbatch processor-id=det model=models/shapes.onnx \
+//!     ! nvbatch processor-id=cls model=models/shapes-cls.onnx region=objects ! nvfeed processor-id=""
+//! ```
+//!
 //! Two streams that share one model:
 //! ```text
 //! gst-launch-1.0 \

@@ -493,10 +493,13 @@ impl Feed {
         }
     }
 
-    /// Everybody who listens to the runtime's results gets this one as well.
+    /// Everybody who listens to the runtime's results gets this one as well, if it is of the frame and not of its objects.
     fn given_out(&self, frame: &Frame, outcome: &mut Outcome) {
         if let Some(findings) = outcome.findings() {
             self.report_lag(frame.arrival);
+            if frame.items.is_some() {
+                return;
+            }
             if let Some(told) = output::send(&self.output, &self.health, (self.id, &self.name), frame, findings) {
                 outcome.keep_told(told);
             }
