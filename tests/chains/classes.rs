@@ -1,10 +1,11 @@
 //! Which objects are inferred, what the model sees of them, and where its answer goes.
 
+use gst::prelude::*;
 use gst_video::VideoRegionOfInterestMeta;
 
 use crate::{
-    common::{Started, count, model},
-    stage::{BLUE, GREEN, RED, Roi, Stage, best, classes, classifier, figure, frame, turn},
+    common::{Started, count, model, next_result},
+    stage::{BLUE, GREEN, RED, Roi, Stage, best, caps, classes, classifier, figure, frame, turn},
 };
 
 #[test]
@@ -114,11 +115,36 @@ fn whole_frames_and_objects_can_take_turns() {
     let _owner = classifier("both", "");
     let stage = Stage::new("both", "");
     for (number, kind) in ["objects", "frame", "objects", "frame"].into_iter().enumerate() {
-        gst::prelude::GObjectExtManualGst::set_property_from_str(&stage.element, "region", kind);
+        stage.element.set_property_from_str("region", kind);
         stage.push(&frame(number as u64, &[Roi::new("a", BLUE)], 255));
         let buffer = stage.pull().unwrap();
         let regions = classes(&buffer);
         assert_eq!(regions[0].first(), (kind == "objects").then_some(&(2, 1.0)));
         assert_eq!(regions.len(), if kind == "frame" { 2 } else { 1 }, "{kind}");
     }
+}
+
+#[test]
+fn a_collecting_feed_tells_the_classes_of_each_object() {
+    let _turn = turn();
+    let _owner = classifier("told", "");
+    let line = "appsrc name=in format=time ! nvbatch processor-id=told region=objects ! nvfeed processor-id=\"\"";
+    let pipeline = Started::new(line);
+    let source = pipeline.child("in");
+    source.set_property("caps", caps());
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let buffer = frame(0, &[Roi::new("a", BLUE), Roi::new("b", RED)], 255);
+    assert_eq!(source.emit_by_name::<gst::FlowReturn>("push-buffer", &[&buffer]), gst::FlowReturn::Ok);
+    let result = next_result(&pipeline.bus).unwrap();
+    let objects = result.get::<gst::Array>("objects").unwrap();
+    let told: Vec<_> = objects
+        .iter()
+        .map(|object| {
+            let object = object.get::<gst::Structure>().unwrap();
+            let classes = object.get::<gst::Array>("classes").unwrap();
+            let best = classes.first().unwrap().get::<gst::Structure>().unwrap();
+            (object.get::<String>("label").unwrap(), best.get::<String>("label").unwrap())
+        })
+        .collect();
+    assert_eq!(told, [("a", "2"), ("b", "0")].map(|(object, class)| (object.to_owned(), class.to_owned())));
 }

@@ -34,8 +34,8 @@ pub fn ssd(data: &mut [f32], placement: &Placement) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Fit, Region};
     use super::*;
+    use crate::inference::{Fit, Region};
 
     /// Twice as wide as high in a square: a quarter of the model's input is grey above and below it.
     fn letterboxed() -> Placement {

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Error, ErrorCode, Inferred, Outcome, tracks::Tracks};
+use parking_lot::MutexGuard;
+
+use super::{Error, ErrorCode, Feed, Inferred, Outcome, State, tracks::Tracks};
 use crate::{
     inference::{Class, Detection, ModelDescription, Output, Region},
     runtime::{
         objects::{Annotations, Object},
-        settings::RegionSettings,
+        settings::{RegionKind, RegionSettings},
     },
 };
 
@@ -51,6 +53,20 @@ pub struct Answer {
     pub model: Arc<ModelDescription>,
     pub processor_id: Arc<str>,
     pub classes: Vec<Class>,
+}
+
+impl Feed {
+    /// The items of the frame that is coming in, where objects are inferred.
+    pub(super) fn items(&self, state: &mut MutexGuard<State>, buffer: &gst::BufferRef) -> Option<Items> {
+        if state.settings.regions.kind == RegionKind::Frame || !self.passes_frames {
+            return None;
+        }
+        let settings = state.settings.regions.clone();
+        let caps = state.caps.clone()?;
+        let crop = buffer.meta::<gst_video::VideoCropMeta>().map(|crop| crop.rect());
+        let size = crop.map_or((caps.info.width(), caps.info.height()), |(_, _, width, height)| (width, height));
+        Some(MutexGuard::unlocked(state, || Items::read(buffer, size, &settings)))
+    }
 }
 
 impl Items {

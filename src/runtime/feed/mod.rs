@@ -34,7 +34,7 @@ use super::{
     output::{self, Output},
     pool::Pool,
     processor::Processor,
-    settings::{FeedSettings, Leaky, RegionKind, RtspSecurity},
+    settings::{FeedSettings, Leaky, RtspSecurity},
 };
 pub(super) use frame::ItemId;
 pub use frame::{
@@ -247,7 +247,7 @@ impl Feed {
         state.entry = Some(thread::current().id());
         let interval = u64::from(state.settings.interval.max(1));
         let passed_over = !state.counters.received.is_multiple_of(interval);
-        let mut items = self.items(&mut state, &buffer).filter(|_| !passed_over);
+        let mut items = if passed_over { None } else { self.items(&mut state, &buffer) };
         let mut dropped = None;
         loop {
             if state.flushing {
@@ -321,18 +321,6 @@ impl Feed {
             processor.frame_arrived(self.key, arrival, asked);
         }
         Ok(news)
-    }
-
-    /// The items of the frame that is coming in, where objects are inferred.
-    fn items(&self, state: &mut MutexGuard<State>, buffer: &gst::BufferRef) -> Option<Items> {
-        if state.settings.regions.kind == RegionKind::Frame || !self.passes_frames {
-            return None;
-        }
-        let settings = state.settings.regions.clone();
-        let caps = state.caps.clone()?;
-        let crop = buffer.meta::<gst_video::VideoCropMeta>().map(|crop| crop.rect());
-        let size = crop.map_or((caps.info.width(), caps.info.height()), |(_, _, width, height)| (width, height));
-        Some(MutexGuard::unlocked(state, || Items::read(buffer, size, &settings)))
     }
 
     /// There is room in a batch. Whoever waits for room in [`Feed::submit`] makes use of it.
