@@ -7,7 +7,7 @@ use crate::{
 use gst::prelude::*;
 
 fn items(owner: &Started) -> u64 {
-    figure(&owner, "results")
+    figure(owner, "results")
 }
 
 #[test]
