@@ -55,7 +55,7 @@ fn measure(format: VideoFormat, width: u32, height: u32, input: &InputSpec) {
     let mut micros: Vec<f64> = (0..WARM_UP + FRAMES)
         .map(|_| {
             let start = Instant::now();
-            preprocessor.write(&buffer, slot).expect("a whole frame");
+            preprocessor.write(&buffer, None, slot).expect("a whole frame");
             start.elapsed().as_secs_f64() * 1e6
         })
         .skip(WARM_UP)

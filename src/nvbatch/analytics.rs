@@ -3,10 +3,13 @@
 use std::borrow::Cow;
 
 use glib::Quark;
-use gst_analytics::{AnalyticsRelationMeta, AnalyticsRelationMetaInitParams, prelude::*};
+use gst_analytics::{AnalyticsRelationMeta, AnalyticsRelationMetaInitParams, RelTypes, prelude::*};
 
 use super::roi::whole_pixels;
-use crate::inference::Output;
+use crate::{
+    inference::{Class, Output},
+    runtime::{Answer, Item},
+};
 
 /// Room for an object with its header, in bytes. What needs more gets more: it is only where growing begins.
 const ENTRY: usize = 72;
@@ -39,12 +42,41 @@ pub fn attach<'a>(
     Ok(())
 }
 
+/// Adds the classes of objects, each related to the detection that it is of.
+pub fn attach_to_objects<'a>(
+    buffer: &mut gst::BufferRef,
+    items: impl Iterator<Item = &'a Item>,
+) -> Result<(), glib::BoolError> {
+    let Some(mut relations) = buffer.meta_mut::<AnalyticsRelationMeta>() else { return Ok(()) };
+    for item in items {
+        let (Some(object), Some(Answer { model, classes, .. })) = (item.mtd, item.answer.as_deref()) else { continue };
+        if !classes.is_empty() {
+            classify(&mut relations, object, classes, |label| model.label(label))?;
+        }
+    }
+    Ok(())
+}
+
+/// Relations are looked for from the object by some and from its classes by others.
+fn classify<'a>(
+    relations: &mut gst::MetaRefMut<AnalyticsRelationMeta, gst::meta::Standalone>,
+    object: u32,
+    classes: &[Class],
+    label: impl Fn(u32) -> Cow<'a, str>,
+) -> Result<(), glib::BoolError> {
+    let quark = |class: &Class| Quark::from_str(&*label(class.label_id));
+    let (levels, quarks): (Vec<f32>, Vec<Quark>) = classes.iter().map(|class| (class.confidence, quark(class))).unzip();
+    let classification = relations.add_cls_mtd(&levels, &quarks)?.id();
+    relations.set_relation(RelTypes::RELATE_TO, object, classification)?;
+    relations.set_relation(RelTypes::RELATE_TO, classification, object)
+}
+
 #[cfg(test)]
 mod tests {
     use gst_analytics::{AnalyticsClassificationMtd, AnalyticsODMtd};
 
     use super::*;
-    use crate::inference::{Class, Detection};
+    use crate::inference::Detection;
 
     fn label(id: u32) -> Cow<'static, str> {
         ["circle", "square"].get(id as usize).map_or_else(|| id.to_string().into(), |name| (*name).into())
@@ -78,5 +110,25 @@ mod tests {
         let classes: Vec<_> =
             (0..classes.len()).map(|n| (classes.quark(n).as_str().to_string(), classes.level(n))).collect();
         assert_eq!(classes, [("7".to_owned(), 0.75), ("circle".to_owned(), 0.25)]);
+    }
+
+    #[test]
+    fn classes_of_an_object_are_related_to_it_both_ways() {
+        gst::init().unwrap();
+        let mut buffer = gst::Buffer::new();
+        let buffer = buffer.make_mut();
+        let mut relations = AnalyticsRelationMeta::add(buffer);
+        let kind = Quark::from_str("theirs");
+        let ids = [1, 20].map(|x| relations.add_od_mtd(kind, x, 2, 3, 4, 0.5).unwrap().id());
+        let classes = vec![Class { label_id: 1, confidence: 0.75 }, Class { label_id: 0, confidence: 0.25 }];
+        classify(&mut relations, ids[1], &classes, label).unwrap();
+        let relations = buffer.meta::<AnalyticsRelationMeta>().unwrap();
+        let of_object = |id| relations.iter_direct_related::<AnalyticsClassificationMtd>(id, RelTypes::RELATE_TO);
+        assert_eq!(of_object(ids[0]).count(), 0);
+        let classes = of_object(ids[1]).next().unwrap();
+        let levels: Vec<_> = (0..classes.len()).map(|index| classes.level(index)).collect();
+        assert_eq!(levels, [0.75, 0.25]);
+        let back = relations.iter_direct_related::<AnalyticsODMtd>(classes.id(), RelTypes::RELATE_TO).next().unwrap();
+        assert_eq!(back.id(), ids[1]);
     }
 }

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 
 use super::{
     processor_properties::{self, ProcessorSettings},
+    region_properties,
     stream::Stream,
 };
 use crate::runtime::{ElementRuntime, Error, FeedSettings, Origin, OwnedProcessor, Processor, Runtime, properties};
@@ -281,6 +282,7 @@ impl ObjectImpl for NvBatch {
         static PROPERTIES: Lazy<Vec<glib::ParamSpec>> = Lazy::new(|| {
             let mut specs = processor_properties::specs();
             specs.extend(properties::specs());
+            specs.extend(region_properties::specs());
             specs.extend([
                 properties::runtime_spec(),
                 glib::ParamSpecString::builder("feed-name")
@@ -312,7 +314,9 @@ impl ObjectImpl for NvBatch {
         }
         let changed_feed = {
             let mut settings = self.settings.lock();
-            if properties::set(&mut settings.feed, name, value) {
+            if properties::set(&mut settings.feed, name, value)
+                || region_properties::set(&mut settings.feed.regions, name, value)
+            {
                 Some(settings.feed.clone())
             } else {
                 if name == "feed-name" {
@@ -345,7 +349,9 @@ impl ObjectImpl for NvBatch {
                 let settings = self.settings.lock();
                 let value = match name {
                     "feed-name" => Some(self.feed_name(&settings).to_value()),
-                    _ => properties::get(&settings.feed, name).or_else(|| settings.processor.get(name)),
+                    _ => properties::get(&settings.feed, name)
+                        .or_else(|| region_properties::get(&settings.feed.regions, name))
+                        .or_else(|| settings.processor.get(name)),
                 };
                 value.unwrap_or_else(|| spec.default_value().clone())
             }

@@ -25,6 +25,12 @@
 //! gst-launch-1.0 filesrc location=clip.mp4 ! decodebin ! nvbatch model=models/shapes.onnx ! videoconvert ! autovideosink
 //! ```
 //!
+//! A second model on each object that the first one found:
+//! ```text
+//! gst-launch-1.0 filesrc location=clip.mp4 ! decodebin ! nvbatch processor-id=det model=models/shapes.onnx \
+//!     ! nvbatch processor-id=cls model=models/shapes-cls.onnx region=objects ! nvfeed processor-id=""
+//! ```
+//!
 //! Two streams that share one model:
 //! ```text
 //! gst-launch-1.0 \
@@ -37,6 +43,7 @@ mod analytics;
 mod imp;
 mod notices;
 mod processor_properties;
+mod region_properties;
 mod roi;
 mod stream;
 #[cfg(feature = "v1_28")]

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::inference::{Detection, Output};
+use crate::{
+    inference::{Detection, Output},
+    runtime::{Answer, Item},
+};
 
 /// Adds what was found in a frame of `width` x `height` pixels. `label` names a class by its number.
 pub fn attach<'a>(
@@ -28,6 +31,21 @@ pub fn attach<'a>(
     for class in output.classes.iter().flatten() {
         let label = label(class.label_id);
         roi.add_param(named("classification", processor_id, &label, class.label_id, class.confidence).build());
+    }
+}
+
+/// Adds the classes of objects to the regions that they are.
+pub fn attach_to_objects<'a>(buffer: &mut gst::BufferRef, items: impl Iterator<Item = &'a Item>) {
+    // In the order of the regions, as they were read.
+    let mut items = items.filter_map(|item| Some((item.region_meta?, item.answer.as_deref()?))).peekable();
+    for (index, mut roi) in buffer.iter_meta_mut::<gst_video::VideoRegionOfInterestMeta>().enumerate() {
+        let Some((_, Answer { model, processor_id, classes })) = items.next_if(|(region, _)| *region == index) else {
+            continue;
+        };
+        for class in classes {
+            let label = model.label(class.label_id);
+            roi.add_param(named("classification", processor_id, &label, class.label_id, class.confidence).build());
+        }
     }
 }
 

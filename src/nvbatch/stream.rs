@@ -431,6 +431,15 @@ impl Stream {
             Some(Outcome::Failed(error)) if error.code == ErrorCode::InvalidConfig => return Err(self.fail(&error)),
             Some(Outcome::Failed(error)) => self.notices.frame_failed(&error),
         }
+        if let Some(items) = &frame.items
+            && items.iter().any(|item| item.answer.is_some())
+        {
+            roi::attach_to_objects(buffer.make_mut(), items.iter());
+            #[cfg(feature = "v1_24")]
+            if let Err(error) = super::analytics::attach_to_objects(buffer.make_mut(), items.iter()) {
+                gst::error!(CAT, obj = self.src_pad, "no analytics metadata on a frame: {error}");
+            }
+        }
         if self.flow.lock().had_enough {
             return Ok(());
         }

@@ -56,15 +56,14 @@ impl Instance<'_> {
     fn run(&mut self, batch: Complete<Written, Arc<BatchBuffer>>) {
         let started = clock::now();
         let Complete { mut buffer, frames } = batch;
-        let wanted = frames
-            .into_iter()
-            .filter_map(|(place, frame)| Some((place, frame.feed.admit(frame.lane_number, started)?, frame)));
+        let wanted =
+            frames.into_iter().filter_map(|(place, frame)| Some((place, frame.feed.admit(frame.id, started)?, frame)));
         let mut wanted: Vec<(usize, DecodeParams, Written)> = wanted.collect();
         if !wanted.is_empty() {
             let results = match Arc::get_mut(&mut buffer) {
                 Some(buffer) => {
                     close_gaps(buffer, &mut wanted);
-                    let feeds = wanted.iter().map(|(_, _, frame)| (frame.feed.clone(), frame.lane_number)).collect();
+                    let feeds = wanted.iter().map(|(_, _, frame)| (frame.feed.clone(), frame.id)).collect();
                     self.processor.run_started(self.index, started, feeds);
                     let results = self.infer(buffer.bytes(), &wanted);
                     self.processor.run_ended(self.index);
@@ -151,7 +150,7 @@ impl Instance<'_> {
                 })),
                 Err(error) => Outcome::Failed(error),
             };
-            frame.feed.settle(frame.lane_number, outcome);
+            frame.feed.settle(frame.id, outcome);
         }
         if let Some(error) = failure {
             gst::warning!(CAT, "processor '{}': a batch of {batch_size} failed: {error}", processor.id());

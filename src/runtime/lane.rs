@@ -102,6 +102,14 @@ impl<F, D, P> Lane<F, D, P> {
         }
     }
 
+    pub fn in_work_mut(&mut self, number: u64) -> Option<&mut F> {
+        let index = self.entries.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+        match self.entries.get_mut(index)? {
+            (_, Entry::InFlight(frame)) => Some(frame),
+            _ => None,
+        }
+    }
+
     /// What became of a frame in work. False where nobody waits for it any more.
     pub fn settle(&mut self, number: u64, outcome: D) -> bool {
         let Ok(index) = self.entries.binary_search_by_key(&number, |(number, _)| *number) else { return false };

@@ -58,8 +58,8 @@ pub use counters::{DropCause, FeedCounters, Timing};
 pub use error::{Error, ErrorCode};
 pub use failure::Failure;
 pub use feed::{
-    Collected, Delivery, Feed, FeedConfig, FeedListener, FeedSnapshot, Findings, Frame, FrameCaps, FrameTimes,
-    Inferred, Outcome, Qos, Rejected,
+    Answer, Collected, Delivery, Feed, FeedConfig, FeedListener, FeedSnapshot, Findings, Frame, FrameCaps, FrameTimes,
+    Inferred, Item, Items, Outcome, Qos, Rejected,
 };
 pub use figures::{RingSnapshot, RuntimeSnapshot};
 pub use health::{Event, Field, Health, HealthEvent, Severity, Subscription};
@@ -73,7 +73,7 @@ pub use owners::{OwnedFeed, OwnedProcessor};
 pub use processor::{Limits, Processor, ProcessorConfig, ProcessorSnapshot};
 pub use registry::Runtime;
 pub use result::FrameResult;
-pub use settings::{FeedSettings, Leaky, RtspSecurity};
+pub use settings::{FeedSettings, Leaky, RegionKind, RegionSettings, RtspSecurity};
 pub use source::SourceCheck;
 pub use stop_reason::StopReason;
 pub use threads::Detached;

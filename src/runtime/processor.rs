@@ -14,7 +14,7 @@ use super::{
     batch::{BatchBuffer, Place},
     clock::{self, Time},
     counters::DropCause,
-    feed::{Feed, Outcome},
+    feed::{Feed, ItemId, Outcome},
     former::{Complete, Decision, Former, Reservation},
     health::Health,
     histogram::Histogram,
@@ -56,10 +56,10 @@ pub struct Limits {
     pub batch_join_timeout: Time,
 }
 
-/// A frame that lies in a batch.
+/// A frame, or an item of one, that lies in a batch.
 pub(super) struct Written {
     pub feed: Arc<Feed>,
-    pub lane_number: u64,
+    pub id: ItemId,
     pub placement: Placement,
     pub arrival: Time,
     pub preprocess: Time,
@@ -114,7 +114,7 @@ struct State {
 /// A batch that an instance has inside the model.
 struct Run {
     started: Time,
-    frames: Vec<(Arc<Feed>, u64)>,
+    frames: Vec<(Arc<Feed>, ItemId)>,
     reported: bool,
 }
 
@@ -244,14 +244,17 @@ impl Processor {
         self.state.lock().former.set_priority(feed, priority);
     }
 
-    /// A frame came in: the thread that brought it also writes one, the next in turn.
-    pub(super) fn frame_arrived(&self, feed: u64, arrival: Time) {
+    /// A frame with `items` came in: the thread that brought it also writes as many, the next in turn.
+    pub(super) fn frame_arrived(&self, feed: u64, arrival: Time, items: usize) {
         let reservation = {
             let mut state = self.state.lock();
             state.former.arrived(feed, arrival);
             self.reserve(&mut state)
         };
-        if let Some(reservation) = reservation {
+        let Some(reservation) = reservation else { return };
+        self.write(reservation);
+        for _ in 1..items {
+            let Some(reservation) = self.reserve(&mut self.state.lock()) else { return };
             self.write(reservation);
         }
     }
@@ -331,7 +334,7 @@ impl Processor {
         match written {
             Ok(placement) => {
                 let frame = Written {
-                    lane_number: started.lane_number,
+                    id: started.id,
                     placement,
                     arrival: started.arrival,
                     preprocess: clock::now() - taken,
@@ -343,13 +346,13 @@ impl Processor {
                     Some(cause) => {
                         state.former.give_back(reservation);
                         drop(state);
-                        frame.feed.settle(frame.lane_number, Outcome::Dropped(cause));
+                        frame.feed.settle(frame.id, Outcome::Dropped(cause));
                     }
                 }
             }
             Err(error) => {
                 self.state.lock().former.give_back(reservation);
-                feed.settle(started.lane_number, Outcome::Failed(error));
+                feed.settle(started.id, Outcome::Failed(error));
             }
         }
         self.writing_ended();
@@ -366,7 +369,7 @@ impl Processor {
         self.counters.lock()
     }
 
-    pub(super) fn run_started(&self, instance: usize, started: Time, frames: Vec<(Arc<Feed>, u64)>) {
+    pub(super) fn run_started(&self, instance: usize, started: Time, frames: Vec<(Arc<Feed>, ItemId)>) {
         *self.runs[instance].lock() = Some(Run { started, frames, reported: false });
     }
 
@@ -387,10 +390,9 @@ impl Processor {
                 late.append(&mut run.frames);
             }
         }
-        let timed_out = late
-            .into_iter()
-            .filter(|(feed, lane_number)| feed.settle(*lane_number, Outcome::Dropped(DropCause::TimedOut)))
-            .count() as u64;
+        let timed_out =
+            late.into_iter().filter(|(feed, id)| feed.settle(*id, Outcome::Dropped(DropCause::TimedOut))).count()
+                as u64;
         self.counters.lock().timed_out += timed_out;
         timed_out
     }
@@ -426,9 +428,9 @@ impl Processor {
             state.former.take_ready()
         };
         let running = self.runs.iter().filter_map(|run| run.lock().take()).flat_map(|run| run.frames);
-        let waiting = waiting.into_iter().map(|frame| (frame.feed, frame.lane_number));
-        for (feed, lane_number) in running.chain(waiting) {
-            feed.settle(lane_number, Outcome::Dropped(cause));
+        let waiting = waiting.into_iter().map(|frame| (frame.feed, frame.id));
+        for (feed, id) in running.chain(waiting) {
+            feed.settle(id, Outcome::Dropped(cause));
         }
     }
 

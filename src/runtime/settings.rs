@@ -1,5 +1,7 @@
 //! What a feed is asked to do; every field is a property of `nvfeed` and of a linked `nvbatch`.
 
+use std::sync::Arc;
+
 use super::clock::Time;
 use crate::inference::DecodeParams;
 
@@ -35,6 +37,37 @@ pub enum RtspSecurity {
     RequireTls,
 }
 
+/// What of a frame is inferred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[enum_type(name = "GstNvRegion")]
+pub enum RegionKind {
+    #[default]
+    #[enum_value(name = "The whole frame", nick = "frame")]
+    Frame,
+    #[enum_value(name = "Each object that upstream found", nick = "objects")]
+    Objects,
+}
+
+/// Properties of a linked `nvbatch` only.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RegionSettings {
+    pub kind: RegionKind,
+    /// Added to an object on each side, as a fraction of its size.
+    pub margin: f32,
+    /// Labels with commas between; empty: all objects.
+    pub object_class: Arc<str>,
+    /// An object with a track is inferred every so many frames; 0 and 1: in each.
+    pub reclassify_interval: u32,
+}
+
+impl RegionSettings {
+    /// Whether objects of that label are inferred.
+    pub fn wants(&self, label: &str) -> bool {
+        let mut labels = self.object_class.split(',').map(str::trim).filter(|label| !label.is_empty()).peekable();
+        labels.peek().is_none() || labels.any(|wanted| wanted == label)
+    }
+}
+
 /// Changeable while frames flow.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeedSettings {
@@ -54,6 +87,7 @@ pub struct FeedSettings {
     /// 0: off.
     pub stall_timeout: Time,
     pub rtsp_security: RtspSecurity,
+    pub regions: RegionSettings,
 }
 
 impl FeedSettings {
@@ -80,6 +114,7 @@ impl Default for FeedSettings {
             attach_timeout: 10_000_000_000,
             stall_timeout: 5_000_000_000,
             rtsp_security: RtspSecurity::default(),
+            regions: RegionSettings::default(),
         }
     }
 }

@@ -77,7 +77,7 @@ impl fmt::Display for Score {
     }
 }
 
-fn iou(a: &[f32; 4], b: &[f32; 4]) -> f32 {
+pub fn iou(a: &[f32; 4], b: &[f32; 4]) -> f32 {
     let side = |i: usize| ((a[i] + a[i + 2]).min(b[i] + b[i + 2]) - a[i].max(b[i])).max(0.0);
     let both = side(0) * side(1);
     both / (a[2] * a[3] + b[2] * b[3] - both)

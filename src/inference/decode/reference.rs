@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::*;
-use crate::inference::Fit;
+use crate::inference::{Fit, Region};
 
 /// In pixels.
 const BOX_TOLERANCE: f64 = 0.5;
@@ -92,7 +92,7 @@ fn decode(case: &Value, tensors: &[u8]) -> Output {
     let fit = if text(&case["fit"]) == "stretch" { Fit::Stretch } else { Fit::Letterbox };
     let [frame_width, frame_height, model_width, model_height] =
         [&case["frame"][0], &case["frame"][1], &case["model"][0], &case["model"][1]].map(number);
-    let placement = Placement::new(frame_width, frame_height, model_width, model_height, fit);
+    let placement = Placement::new(Region::whole(frame_width, frame_height), model_width, model_height, fit);
     let decoder = Decoder::new(&hints).unwrap();
     decoder.decode(&views, number(&case["index"]), number(&case["batch"]), &params, &placement).unwrap()
 }

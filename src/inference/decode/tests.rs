@@ -3,7 +3,7 @@
 
 use super::cut::Real;
 use super::*;
-use crate::inference::{ErrorKind, Fit, Tensor, TensorData};
+use crate::inference::{ErrorKind, Fit, Region, Tensor, TensorData};
 
 /// Dimensions from a text such as `"?, 84, 8400"`.
 fn dims(text: &str) -> Vec<Option<usize>> {
@@ -35,7 +35,7 @@ fn with_id(id: &str, text: &str) -> [OutputSpec; 1] {
 const PARAMS: DecodeParams = DecodeParams { threshold: 0.25, iou_threshold: 0.7, max_detections: 300 };
 
 fn placement() -> Placement {
-    Placement::new(640, 640, 640, 640, Fit::Stretch)
+    Placement::new(Region::whole(640, 640), 640, 640, Fit::Stretch)
 }
 
 fn run(decoder: &Decoder, dims: &[i64], data: &[f32], index: usize, batch: usize) -> Result<Output, Error> {

@@ -33,6 +33,11 @@ impl ColorTransform {
         Self { channels, rows: std::array::from_fn(|_| vec![0; width]) }
     }
 
+    /// Pixels of a row from now on.
+    pub fn set_width(&mut self, width: usize) {
+        self.rows.iter_mut().for_each(|row| row.resize(width, 0));
+    }
+
     /// A row of each channel of the model, from a row of each component. A grey model has only the first.
     #[inline(always)]
     pub fn apply<'a>(&'a mut self, components: [&'a [u8]; 3]) -> [&'a [u8]; 3] {

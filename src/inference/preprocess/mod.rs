@@ -20,10 +20,10 @@ use frame::{Frame, Planes};
 use sampler::Sampler;
 use tensor::{Numbers, Plain, Slot, as_numbers};
 
-use super::{Error, ErrorKind, InputSpec, Layout, Placement};
+use super::{Error, ErrorKind, Fit, InputSpec, Layout, Placement, Region};
 
-/// Writes frames of one kind (their caps) as one model wants them. Keeps its tables and its scratch memory between
-/// frames; made anew when either side changes.
+/// Writes frames of one kind (their caps), or regions of them, as one model wants them. Keeps its tables and its scratch
+/// memory between frames; made anew when either side changes.
 pub struct Preprocessor {
     frame: gst_video::VideoInfo,
     /// For frames of formats that the sampler does not read.
@@ -34,6 +34,7 @@ pub struct Preprocessor {
 /// Paints a picture of 8-bit planes into a slot.
 struct Painter {
     placement: Placement,
+    fit: Fit,
     layout: Layout,
     channels: usize,
     slot_bytes: usize,
@@ -65,14 +66,17 @@ impl Preprocessor {
         };
         let eight_bit = if is_eight_bit(&frame.format_info()) { None } else { Some(EightBit::new(frame)?) };
         let readable = eight_bit.as_ref().map_or(frame, EightBit::info);
-        let placement =
-            Placement::new(frame.width() as usize, frame.height() as usize, input.width, input.height, input.fit);
+        let whole = Region::whole(frame.width() as usize, frame.height() as usize);
+        let placement = Placement::new(whole, input.width, input.height, input.fit);
+        let mut sampler = Sampler::new(readable);
+        sampler.fit(whole, placement.width, placement.height);
         let painter = Painter {
             placement,
+            fit: input.fit,
             layout: input.layout,
             channels: input.color.channels(),
             slot_bytes,
-            sampler: Sampler::new(readable, placement.width, placement.height),
+            sampler,
             color: ColorTransform::new(readable, input.color, placement.width),
             numbers: Numbers::new(input),
             has_avx2: has_avx2(),
@@ -80,23 +84,38 @@ impl Preprocessor {
         Ok(Self { frame: frame.clone(), eight_bit, painter })
     }
 
-    /// Where the frame lies in the model's input.
-    pub fn placement(&self) -> Placement {
-        self.painter.placement
-    }
-
-    /// Writes `frame` to `slot`, which is [`InputSpec::frame_bytes`] long and aligned to the model's element type.
+    /// Writes `frame`, or a region of it, to `slot`, and returns where in the model's input it lies. A region is widened
+    /// to whole samples of chroma, and no pixel around it has a part in the picture. `slot` is [`InputSpec::frame_bytes`] long and aligned to the model's element type.
     /// Every byte of `slot` is written. `InvalidFrame` where the buffer does not hold what its caps say.
-    pub fn write(&mut self, frame: &gst::BufferRef, slot: &mut [u8]) -> Result<(), Error> {
+    pub fn write(
+        &mut self,
+        frame: &gst::BufferRef,
+        region: Option<Region>,
+        slot: &mut [u8],
+    ) -> Result<Placement, Error> {
+        let whole = Region::whole(self.frame.width() as usize, self.frame.height() as usize);
+        self.painter.look_at(region.unwrap_or(whole), (whole.width, whole.height));
         let frame = Frame::map(frame, &self.frame)?;
         match &mut self.eight_bit {
             None => self.painter.paint(&frame.planes(), slot),
             Some(eight_bit) => self.painter.paint(&eight_bit.convert(&frame)?, slot),
-        }
+        }?;
+        Ok(self.painter.placement)
     }
 }
 
 impl Painter {
+    /// What is painted from now on.
+    fn look_at(&mut self, region: Region, frame: (usize, usize)) {
+        let region = region.aligned(self.sampler.block(), frame);
+        let Placement { region: before, model_width, model_height, .. } = self.placement;
+        if region != before {
+            self.placement = Placement::new(region, model_width, model_height, self.fit);
+            self.sampler.fit(region, self.placement.width, self.placement.height);
+            self.color.set_width(self.placement.width);
+        }
+    }
+
     fn paint(&mut self, frame: &Planes, slot: &mut [u8]) -> Result<(), Error> {
         if slot.len() != self.slot_bytes {
             return Err(Error::new(
@@ -104,6 +123,8 @@ impl Painter {
                 format!("The place of a frame has {} bytes, the model wants {}.", slot.len(), self.slot_bytes),
             ));
         }
+        let Region { x, y, .. } = self.placement.region;
+        let frame = &self.sampler.crop(frame, (x, y));
         let Self { placement, layout, channels, sampler, color, numbers, has_avx2, .. } = self;
         let picture = Picture { frame, placement, layout: *layout, channels: *channels, has_avx2: *has_avx2 };
         match numbers {

@@ -4,11 +4,13 @@
 use gst_video::VideoChromaSite;
 
 use super::frame::Planes;
+use crate::inference::Region;
 
 /// Weights are in 1/256: the weighted sum of two bytes then fits 16 bits, which vectorises well.
 const ONE: u16 = 256;
 
-/// Reads frames of one format and size, whose components are bytes ([`super::eight_bit::is_eight_bit`]).
+/// Reads regions of frames of one format, whose components are bytes ([`super::eight_bit::is_eight_bit`]). What it knows
+/// of the last region is written over by the next, so that no region needs new memory.
 pub struct Sampler {
     planes: Vec<PlaneSampler>,
     /// One row of each component at the width of the picture, in the order of the format's components.
@@ -17,6 +19,9 @@ pub struct Sampler {
 
 struct PlaneSampler {
     plane: usize,
+    /// What a row is subsampled by, as a power of two, and whether its samples are cosited.
+    h_sub: u32,
+    cosited: bool,
     down: Axis,
     components: Vec<ComponentSampler>,
     /// A row between two rows of the frame.
@@ -25,19 +30,27 @@ struct PlaneSampler {
 
 struct ComponentSampler {
     component: usize,
-    across: Across,
+    /// Byte of the first pixel of a row, and the distance to the next.
+    first: usize,
+    step: usize,
+    w_sub: u32,
+    cosited: bool,
+    across: Axis,
+    way: Way,
 }
 
-enum Across {
-    /// The picture is as wide as the frame: bytes `first`, `first + step`, ... as they are.
-    Same { first: usize, step: usize },
-    /// `axis` with its positions in bytes, the distance in bytes to the second pixel, and the end of the last pixel
-    /// of a row: `axis.first[i] + step < end` for all `i`.
-    Between { axis: Axis, step: usize, end: usize },
+/// How the picture's samples are read from a row of the frame.
+enum Way {
+    /// The picture is as wide as the region: bytes as they are.
+    Same,
+    /// The positions of `across` are in bytes; so are the distance to the second pixel, and the end of the last pixel of
+    /// a row: `across.first[i] + step < end` for all `i`.
+    Between { step: usize, end: usize },
 }
 
 /// Where each sample of the picture lies on one axis of a component: between `first[i]` and the one after it, nearer
 /// to that by `weight[i]`.
+#[derive(Default)]
 struct Axis {
     first: Vec<u32>,
     weight: Vec<u16>,
@@ -48,19 +61,23 @@ struct Axis {
 impl Axis {
     /// `from` pixels of the frame become `to` of the picture. The component has a sample every `1 << subsampling`
     /// pixels: at the centre of the first of them where `cosited`, else in their middle.
-    fn new(from: usize, to: usize, subsampling: u32, cosited: bool) -> Self {
+    fn fit(&mut self, from: usize, to: usize, subsampling: u32, cosited: bool) {
         let samples = from.div_ceil(1 << subsampling);
         let period = f64::from(1 << subsampling);
-        let (first, weight) = (0..to)
-            .map(|i| {
-                let pixel = (i as f64 + 0.5) * from as f64 / to as f64;
-                let sample = if cosited { (pixel - 0.5) / period } else { pixel / period - 0.5 };
-                let sample = sample.clamp(0.0, (samples - 1) as f64);
-                let first = (sample.floor() as usize).min(samples.saturating_sub(2));
-                (first as u32, ((sample - first as f64) * f64::from(ONE)).round() as u16)
-            })
-            .unzip();
-        Self { first, weight, next: usize::from(samples > 1) }
+        let places = (0..to).map(|i| {
+            let pixel = (i as f64 + 0.5) * from as f64 / to as f64;
+            let sample = if cosited { (pixel - 0.5) / period } else { pixel / period - 0.5 };
+            let sample = sample.clamp(0.0, (samples - 1) as f64);
+            let first = (sample.floor() as usize).min(samples.saturating_sub(2));
+            (first as u32, ((sample - first as f64) * f64::from(ONE)).round() as u16)
+        });
+        self.first.clear();
+        self.weight.clear();
+        for (first, weight) in places {
+            self.first.push(first);
+            self.weight.push(weight);
+        }
+        self.next = usize::from(samples > 1);
     }
 
     fn is_identity(&self) -> bool {
@@ -72,48 +89,78 @@ impl Axis {
 }
 
 impl Sampler {
-    /// Brings frames like `frame` to `width` x `height`.
-    pub fn new(frame: &gst_video::VideoInfo, width: usize, height: usize) -> Self {
+    /// For frames like `frame`; [`Sampler::fit`] says what of them is read.
+    pub fn new(frame: &gst_video::VideoInfo) -> Self {
         let format = frame.format_info();
         let site = frame.chroma_site();
         let mut planes: Vec<PlaneSampler> = Vec::new();
-        let mut rows = [const { Vec::new() }; 3];
-        for (component, row) in rows.iter_mut().enumerate().take(format.n_components() as usize) {
-            row.resize(width, 0);
+        let components = (format.n_components() as usize).min(3);
+        for component in 0..components {
             let (w_sub, h_sub) = (format.w_sub()[component], format.h_sub()[component]);
-            let (step, first) = (format.pixel_stride()[component] as usize, format.poffset()[component] as usize);
-            let mut axis =
-                Axis::new(frame.width() as usize, width, w_sub, w_sub > 0 && site.contains(VideoChromaSite::H_COSITED));
-            let across = if axis.is_identity() {
-                Across::Same { first, step }
-            } else {
-                axis.first.iter_mut().for_each(|pixel| *pixel = *pixel * step as u32 + first as u32);
-                let step = axis.next * step;
-                let end = axis.first.iter().max().map_or(0, |&last| last as usize + step + 1);
-                Across::Between { axis, step, end }
+            let sampler = ComponentSampler {
+                component,
+                first: format.poffset()[component] as usize,
+                step: format.pixel_stride()[component] as usize,
+                w_sub,
+                cosited: w_sub > 0 && site.contains(VideoChromaSite::H_COSITED),
+                across: Axis::default(),
+                way: Way::Same,
             };
-            let component_sampler = ComponentSampler { component, across };
             let plane = format.plane()[component] as usize;
-            let row_bytes = format.scale_width(component as u8, frame.width()) as usize * step;
             match planes.iter_mut().find(|sampler| sampler.plane == plane) {
-                Some(sampler) => {
-                    sampler.components.push(component_sampler);
-                    sampler.between.resize(sampler.between.len().max(row_bytes), 0);
-                }
+                Some(of_plane) => of_plane.components.push(sampler),
                 None => planes.push(PlaneSampler {
                     plane,
-                    down: Axis::new(
-                        frame.height() as usize,
-                        height,
-                        h_sub,
-                        h_sub > 0 && site.contains(VideoChromaSite::V_COSITED),
-                    ),
-                    components: vec![component_sampler],
-                    between: vec![0; row_bytes],
+                    h_sub,
+                    cosited: h_sub > 0 && site.contains(VideoChromaSite::V_COSITED),
+                    down: Axis::default(),
+                    components: vec![sampler],
+                    between: Vec::new(),
                 }),
             }
         }
-        Self { planes, rows }
+        Self { planes, rows: Default::default() }
+    }
+
+    /// The blocks of pixels that share a sample: a region begins with a whole one. As powers of two, across and down.
+    pub fn block(&self) -> (u32, u32) {
+        let components = || self.planes.iter().flat_map(|plane| &plane.components);
+        let across = components().map(|component| component.w_sub).max().unwrap_or(0);
+        (across, self.planes.iter().map(|plane| plane.h_sub).max().unwrap_or(0))
+    }
+
+    /// Brings `region` to `width` x `height`. It begins with a whole [`Sampler::block`].
+    pub fn fit(&mut self, region: Region, width: usize, height: usize) {
+        for plane in &mut self.planes {
+            plane.down.fit(region.height, height, plane.h_sub, plane.cosited);
+            let mut row_bytes = 0;
+            for component in &mut plane.components {
+                let ComponentSampler { first, step, w_sub, across, .. } = component;
+                row_bytes = row_bytes.max(region.width.div_ceil(1 << *w_sub) * *step);
+                across.fit(region.width, width, *w_sub, component.cosited);
+                component.way = if across.is_identity() {
+                    Way::Same
+                } else {
+                    across.first.iter_mut().for_each(|pixel| *pixel = *pixel * *step as u32 + *first as u32);
+                    let step = across.next * *step;
+                    Way::Between { step, end: across.first.iter().max().map_or(0, |&last| last as usize + step + 1) }
+                };
+                self.rows[component.component].resize(width, 0);
+            }
+            plane.between.resize(row_bytes, 0);
+        }
+    }
+
+    /// Where in each plane a region begins that has its first pixel at `x`, `y`.
+    pub fn crop<'a>(&self, frame: &Planes<'a>, (x, y): (usize, usize)) -> Planes<'a> {
+        let mut planes = Planes { data: frame.data, stride: frame.stride };
+        for sampler in &self.planes {
+            // All components of a plane that begins with a whole block agree on where that is.
+            let column = sampler.components.first().map_or(0, |component| (x >> component.w_sub) * component.step);
+            let start = (y >> sampler.h_sub) * frame.stride[sampler.plane] + column;
+            planes.data[sampler.plane] = frame.data[sampler.plane].get(start..).unwrap_or_default();
+        }
+        planes
     }
 
     /// Row `y` of the picture: a slice for each component of the frame, empty for those it does not have.
@@ -135,8 +182,8 @@ impl Sampler {
                     &sampler.between
                 }
             };
-            for ComponentSampler { component, across } in &sampler.components {
-                across.sample(row, &mut self.rows[*component]);
+            for sampler in &sampler.components {
+                sampler.sample(row, &mut self.rows[sampler.component]);
             }
         }
         let [a, b, c] = &self.rows;
@@ -144,20 +191,21 @@ impl Sampler {
     }
 }
 
-impl Across {
+impl ComponentSampler {
     #[inline(always)]
     fn sample(&self, row: &[u8], out: &mut [u8]) {
-        match self {
-            Self::Same { first, step: 1 } => out.copy_from_slice(&row[*first..][..out.len()]),
-            Self::Same { first, step: 2 } => pick::<2>(row, *first, out),
-            Self::Same { first, step: 3 } => pick::<3>(row, *first, out),
-            Self::Same { first, step: 4 } => pick::<4>(row, *first, out),
-            Self::Same { first, step } => {
-                out.iter_mut().zip(row[*first..].iter().step_by(*step)).for_each(|(out, &byte)| *out = byte);
+        let first = self.first;
+        match (&self.way, self.step) {
+            (Way::Same, 1) => out.copy_from_slice(&row[first..][..out.len()]),
+            (Way::Same, 2) => pick::<2>(row, first, out),
+            (Way::Same, 3) => pick::<3>(row, first, out),
+            (Way::Same, 4) => pick::<4>(row, first, out),
+            (Way::Same, step) => {
+                out.iter_mut().zip(row[first..].iter().step_by(step)).for_each(|(out, &byte)| *out = byte);
             }
-            Self::Between { axis, step, end } => {
+            (Way::Between { step, end }, _) => {
                 let row = &row[..*end];
-                for ((out, &first), &weight) in out.iter_mut().zip(&axis.first).zip(&axis.weight) {
+                for ((out, &first), &weight) in out.iter_mut().zip(&self.across.first).zip(&self.across.weight) {
                     let first = first as usize;
                     // SAFETY: `row` is `end` long, and `first + step < end`. Checked indexing takes twice the time.
                     let (a, b) = unsafe { (*row.get_unchecked(first), *row.get_unchecked(first + step)) };

@@ -22,7 +22,7 @@ pub fn yolo(data: &mut [f32], anchors: usize, placement: &Placement) {
 /// Boxes of `[M, 4]`: top, left, bottom, right in parts of the picture's height and width. Cut off as in [`yolo`].
 pub fn ssd(data: &mut [f32], placement: &Placement) {
     let (model_width, model_height) = (placement.model_width as f32, placement.model_height as f32);
-    let (width, height) = (placement.frame_width as f32, placement.frame_height as f32);
+    let (width, height) = (placement.region.width as f32, placement.region.height as f32);
     for corners in data.as_chunks_mut::<4>().0 {
         let [top, left, bottom, right] = *corners;
         let [x, y, w, h] = placement
@@ -34,12 +34,12 @@ pub fn ssd(data: &mut [f32], placement: &Placement) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Fit;
     use super::*;
+    use crate::inference::{Fit, Region};
 
     /// Twice as wide as high in a square: a quarter of the model's input is grey above and below it.
     fn letterboxed() -> Placement {
-        Placement::new(640, 320, 320, 320, Fit::Letterbox)
+        Placement::new(Region::whole(640, 320), 320, 320, Fit::Letterbox)
     }
 
     #[test]
@@ -81,7 +81,7 @@ mod tests {
 
         let before = [0.1, 0.2, 0.3, 0.4];
         let mut data = before;
-        ssd(&mut data, &Placement::new(640, 320, 300, 300, Fit::Stretch));
+        ssd(&mut data, &Placement::new(Region::whole(640, 320), 300, 300, Fit::Stretch));
         assert!(data.iter().zip(before).all(|(after, before)| (after - before).abs() < 1e-6), "{data:?}");
     }
 }

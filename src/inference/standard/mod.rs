@@ -207,6 +207,7 @@ fn transposed(data: &[f32], columns: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inference::Region;
 
     fn spec(name: &str, dims: &[Option<usize>], id: Option<&str>) -> OutputSpec {
         OutputSpec { name: name.into(), element: "float32".into(), dims: dims.into(), id: id.map(Into::into) }
@@ -224,7 +225,7 @@ mod tests {
     }
 
     fn frame() -> Placement {
-        Placement::new(640, 320, 320, 320, Fit::Letterbox)
+        Placement::new(Region::whole(640, 320), 320, 320, Fit::Letterbox)
     }
 
     #[test]

@@ -9,15 +9,15 @@ use super::{Fit, Placement};
 /// `planes` of `[M, H, W]` as `([H, W], planes)` of a square, for a frame that lies in the model's input as `placement` says.
 pub fn square(planes: Vec<f32>, [masks, height, width]: [usize; 3], placement: &Placement) -> ([usize; 2], Vec<f32>) {
     let as_they_are = [height, width];
-    let Placement { frame_width, frame_height, model_width, model_height, .. } = *placement;
-    let expected = Placement::new(frame_width, frame_height, model_width, model_height, Fit::Letterbox);
+    let Placement { region, model_width, model_height, .. } = *placement;
+    let expected = Placement::new(region, model_width, model_height, Fit::Letterbox);
     let is_expected = model_width == model_height && width == height && *placement == expected;
     if is_expected || masks == 0 || width == 0 || height == 0 {
         return (as_they_are, planes);
     }
     let side = width.max(height);
     // Of a point of the square on either axis: where in the frame it is, then in the model's input, then in the plane.
-    let longest = frame_width.max(frame_height) as f32;
+    let longest = region.width.max(region.height) as f32;
     let source = |frame: usize, start: usize, shown: usize, model: usize, cells: usize| -> Vec<usize> {
         let margin = (side as f32 - frame as f32 * side as f32 / longest) / 2.0;
         let place = |at: usize| {
@@ -28,8 +28,8 @@ pub fn square(planes: Vec<f32>, [masks, height, width]: [usize; 3], placement: &
         };
         (0..side).map(place).collect()
     };
-    let columns = source(frame_width, placement.x, placement.width, model_width, width);
-    let rows = source(frame_height, placement.y, placement.height, model_height, height);
+    let columns = source(region.width, placement.x, placement.width, model_width, width);
+    let rows = source(region.height, placement.y, placement.height, model_height, height);
     let mut squares = Vec::with_capacity(masks.saturating_mul(side).saturating_mul(side));
     for plane in planes.chunks_exact(width * height) {
         for row in rows.iter().filter_map(|&row| plane.chunks_exact(width).nth(row)) {
@@ -42,6 +42,7 @@ pub fn square(planes: Vec<f32>, [masks, height, width]: [usize; 3], placement: &
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inference::Region;
 
     /// 0 to 1 across the plane, by the middle of each cell.
     fn ramp(height: usize, width: usize) -> Vec<f32> {
@@ -51,14 +52,14 @@ mod tests {
     #[test]
     fn a_letterboxed_square_stays_as_it_is() {
         for (w, h) in [(640, 360), (360, 640), (97, 31), (320, 320)] {
-            let placement = Placement::new(w, h, 320, 320, Fit::Letterbox);
+            let placement = Placement::new(Region::whole(w, h), 320, 320, Fit::Letterbox);
             assert_eq!(square(ramp(80, 80), [1, 80, 80], &placement), ([80, 80], ramp(80, 80)), "{w}x{h}");
         }
     }
 
     #[test]
     fn a_stretched_frame_is_letterboxed() {
-        let placement = Placement::new(640, 320, 320, 320, Fit::Stretch);
+        let placement = Placement::new(Region::whole(640, 320), 320, 320, Fit::Stretch);
         let vertical: Vec<f32> = (0..8).flat_map(|y| [y as f32; 8]).collect();
         let (dims, plane) = square([vertical, ramp(8, 8)].concat(), [2, 8, 8], &placement);
         assert_eq!((dims, plane.len()), ([8, 8], 128));
@@ -71,12 +72,12 @@ mod tests {
     #[test]
     fn an_input_that_is_no_square_becomes_one() {
         // The frame fills the width of 320 and half of the height of 160 or less.
-        let placement = Placement::new(640, 320, 320, 160, Fit::Letterbox);
+        let placement = Placement::new(Region::whole(640, 320), 320, 160, Fit::Letterbox);
         let (dims, plane) = square(ramp(40, 80), [1, 40, 80], &placement);
         assert_eq!((dims, plane.len()), ([80, 80], 6400));
         assert_eq!(plane[40 * 80..41 * 80], ramp(1, 80)[..]);
         // A frame that is high in an input that is wide.
-        let placement = Placement::new(160, 320, 320, 160, Fit::Letterbox);
+        let placement = Placement::new(Region::whole(160, 320), 320, 160, Fit::Letterbox);
         let (_, plane) = square(ramp(40, 80), [1, 40, 80], &placement);
         let shown = &plane[40 * 80 + 20..40 * 80 + 60];
         assert!((shown[0] - 0.38).abs() < 0.01 && (shown[39] - 0.62).abs() < 0.01, "{shown:?}");
@@ -84,7 +85,7 @@ mod tests {
 
     #[test]
     fn no_masks_are_no_masks() {
-        let placement = Placement::new(640, 320, 320, 160, Fit::Stretch);
+        let placement = Placement::new(Region::whole(640, 320), 320, 160, Fit::Stretch);
         assert_eq!(square(Vec::new(), [0, 40, 80], &placement), ([40, 80], Vec::new()));
         assert_eq!(square(Vec::new(), [2, 0, 80], &placement), ([0, 80], Vec::new()));
     }

@@ -22,10 +22,7 @@ impl Feed {
                 total: clock::now().saturating_sub(started.arrival),
                 ..Timing::default()
             };
-            self.settle(
-                started.lane_number,
-                Outcome::Collected(Box::new(Collected { annotations, timing, told: None })),
-            );
+            self.settle(started.id, Outcome::Collected(Box::new(Collected { annotations, timing, told: None })));
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use parking_lot::MutexGuard;
 
-use super::{CAT, Delivery, DropCause, Error, Feed, State, state::Stage};
+use super::{CAT, Delivery, DropCause, Error, Feed, ItemId, Outcome, State, state::Stage};
 
 /// How long a flush or the end of a feed waits for a handler that is just being called.
 const HANDLER_PATIENCE: Duration = Duration::from_secs(1);
@@ -111,7 +111,7 @@ impl Feed {
     /// Begins the end, for a shutdown: nothing is taken any more, frames that wait are dropped, those in work go on, and
     /// the stream ends after them. Where the end is `held` it is not told before [`Feed::release`].
     pub(in crate::runtime) fn stop(self: &Arc<Self>, held: bool) {
-        let dropped: Vec<_> = {
+        let (dropped, divided) = {
             let mut state = self.state.lock();
             if state.stage != Stage::Open {
                 return;
@@ -125,8 +125,12 @@ impl Feed {
                 state.lane.pass(Delivery::Event(gst::event::Eos::new()));
             }
             self.changed.notify_all();
-            dropped
+            (dropped, state.dividing.take())
         };
+        if let Some(lane_number) = divided {
+            // Nobody takes the rest of its items.
+            self.settle(ItemId { lane_number, item: None }, Outcome::Dropped(DropCause::Shutdown));
+        }
         if !dropped.is_empty() {
             let feed = self.clone();
             self.pool.run_as(&self.label, move || {
@@ -214,6 +218,7 @@ impl Feed {
         let mut state = self.state.lock();
         state.flushing = true;
         let (frames, passing) = state.lane.clear();
+        state.tracks.clear();
         state.counters.drop_frames(cause, frames as u64);
         self.changed.notify_all();
         let event = |item| match item {

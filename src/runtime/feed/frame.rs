@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use super::{DropCause, Error, Time, Timing};
+use super::{DropCause, Error, Items, Time, Timing};
 use crate::{
     inference::{ModelDescription, Output, Placement},
     runtime::objects::Annotations,
@@ -21,6 +21,8 @@ pub struct Frame {
     pub running_time: Option<gst::ClockTime>,
     pub stream_time: Option<gst::ClockTime>,
     pub arrival: Time,
+    /// Where not the whole frame is inferred but objects of it.
+    pub items: Option<Box<Items>>,
 }
 
 /// The caps that a frame came under.
@@ -29,6 +31,15 @@ pub struct FrameCaps {
     pub info: gst_video::VideoInfo,
     /// From 1, one more with each change.
     pub(super) generation: u64,
+}
+
+/// What an answer of the model is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::runtime) struct ItemId {
+    /// Of the frame.
+    pub lane_number: u64,
+    /// Which of the frame's [`Items`]; `None` where the whole frame is inferred.
+    pub item: Option<usize>,
 }
 
 /// What became of a frame that was taken.
@@ -117,7 +128,8 @@ impl<'a> Findings<'a> {
 
 /// What comes out of a feed.
 pub enum Delivery {
-    /// `None`: the frame was passed over by `interval`; only where the feed passes frames on.
+    /// `None`: the model was not asked, as `interval` passed the frame over or it has no object to ask for; only where
+    /// the feed passes frames on.
     Frame(Frame, Option<Outcome>),
     Event(gst::Event),
 }

@@ -8,8 +8,10 @@ mod collect;
 mod crop;
 mod ending;
 mod frame;
+mod items;
 mod report;
 mod state;
+mod tracks;
 mod work;
 
 use std::{
@@ -34,11 +36,14 @@ use super::{
     processor::Processor,
     settings::{FeedSettings, Leaky, RtspSecurity},
 };
+pub(super) use frame::ItemId;
 pub use frame::{
     Collected, Delivery, FeedListener, Findings, Frame, FrameCaps, FrameTimes, Inferred, Outcome, Rejected,
 };
+pub use items::{Answer, Item, Items};
 use report::Arrival;
 use state::{Stage, State};
+use tracks::Tracks;
 use work::KeptPreprocessor;
 
 pub struct FeedConfig {
@@ -242,6 +247,7 @@ impl Feed {
         state.entry = Some(thread::current().id());
         let interval = u64::from(state.settings.interval.max(1));
         let passed_over = !state.counters.received.is_multiple_of(interval);
+        let mut items = if passed_over { None } else { self.items(&mut state, &buffer) };
         let mut dropped = None;
         loop {
             if state.flushing {
@@ -253,9 +259,11 @@ impl Feed {
             if state.stage != Stage::Open {
                 return Err(Rejected::Ended);
             }
-            let Some(cause) = state.no_room(passed_over, self.passes_frames) else { break };
+            let number = state.counters.received;
+            let passes = passed_over || items.as_ref().is_some_and(|items| !items.need_model(&state.tracks, number));
+            let Some(cause) = state.no_room(passes, self.passes_frames) else { break };
             match state.leaky() {
-                Leaky::Downstream if !passed_over && state.lane.queued() > 0 => {
+                Leaky::Downstream if !passes && state.lane.queued() > 0 => {
                     dropped = state.lane.remove_oldest_queued().map(|frame| (frame, cause));
                     state.counters.drop_frames(cause, 1);
                     break;
@@ -284,7 +292,16 @@ impl Feed {
                 }
             }
         }
-        let (frame, news) = state.new_frame(buffer, times, arrival)?;
+        let (mut frame, news) = state.new_frame(buffer, times, arrival)?;
+        let asked = items.as_mut().map_or(1, |items| items.ask(&mut state.tracks, frame.number));
+        frame.items = items.map(Box::new);
+        if asked == 0 {
+            // It is answered, and waits for those before it only.
+            state.counters.results += 1;
+            state.lane.pass(Delivery::Frame(frame, None));
+            self.changed.notify_all();
+            return Ok(news);
+        }
         if passed_over {
             state.counters.skipped += 1;
             if self.passes_frames {
@@ -301,7 +318,7 @@ impl Feed {
             self.tell_dropped(frame, cause);
         }
         if let Some(processor) = processor {
-            processor.frame_arrived(self.key, arrival);
+            processor.frame_arrived(self.key, arrival, asked);
         }
         Ok(news)
     }
@@ -368,7 +385,9 @@ impl Feed {
                 return false;
             }
             state.processor = Some(processor.clone());
-            state.lane.queued() > 0
+            // Another model may say something else.
+            state.tracks.clear();
+            state.lane.queued() > 0 || state.dividing.is_some()
         };
         if waiting {
             processor.give_turn(self.key);
@@ -462,10 +481,13 @@ impl Feed {
         }
     }
 
-    /// Everybody who listens to the runtime's results gets this one as well.
+    /// Everybody who listens to the runtime's results gets this one as well, if it is of the frame and not of its objects.
     fn given_out(&self, frame: &Frame, outcome: &mut Outcome) {
         if let Some(findings) = outcome.findings() {
             self.report_lag(frame.arrival);
+            if frame.items.is_some() {
+                return;
+            }
             if let Some(told) = output::send(&self.output, &self.health, (self.id, &self.name), frame, findings) {
                 outcome.keep_told(told);
             }

@@ -2,9 +2,11 @@
 
 use std::{sync::Arc, thread::ThreadId};
 
+use crate::inference::Region;
+
 use super::{
     Arrival, Delivery, DropCause, Error, ErrorCode, FeedCounters, FeedSettings, Frame, FrameCaps, FrameTimes, Given,
-    Lane, Leaky, Outcome, Processor, Rejected, Time, clock, crop::Crops,
+    ItemId, Lane, Leaky, Outcome, Processor, Rejected, Time, Tracks, clock, crop::Crops,
 };
 
 /// Results of a feed that only collects which may wait for who handles them. They hold no frame.
@@ -18,6 +20,9 @@ pub(super) struct State {
     pub caps: Option<Arc<FrameCaps>>,
     pub crops: Crops,
     pub lane: Lane<Frame, Outcome, Delivery>,
+    /// The frame in work of which not all items were taken.
+    pub dividing: Option<u64>,
+    pub tracks: Tracks,
     pub counters: FeedCounters,
     pub last_frame: Option<Time>,
     pub processor: Option<Arc<Processor>>,
@@ -76,6 +81,8 @@ impl State {
             caps: None,
             crops: Crops::default(),
             lane: Lane::default(),
+            dividing: None,
+            tracks: Tracks::default(),
             counters: FeedCounters::default(),
             last_frame: None,
             processor: None,
@@ -169,6 +176,21 @@ impl State {
         self.settings.deadline > 0 && now.saturating_sub(frame.arrival) > self.settings.deadline
     }
 
+    /// The next item of the frame that is being divided: its id and its region.
+    pub fn next_item(&mut self) -> Option<(ItemId, Region)> {
+        let lane_number = self.dividing.take()?;
+        // Nobody waits for the rest of a frame that has failed.
+        let items = self.lane.in_work_mut(lane_number)?.items.as_mut()?;
+        let (item, region, more) = items.start()?;
+        self.dividing = more.then_some(lane_number);
+        Some((ItemId { lane_number, item: Some(item) }, region))
+    }
+
+    /// Whether a frame or an item can be taken into work.
+    pub fn has_work(&self) -> bool {
+        self.dividing.is_some() || self.lane.queued() > 0 && self.lane.in_flight() < self.max_in_flight()
+    }
+
     /// Counts a frame as received.
     pub fn new_frame(
         &mut self,
@@ -204,6 +226,7 @@ impl State {
             running_time: times.running_time,
             stream_time: times.stream_time,
             arrival,
+            items: None,
         };
         Ok((frame, news))
     }
@@ -211,7 +234,12 @@ impl State {
     /// The next thing that is due, counted, and the processor where that lets a waiting frame be taken.
     pub fn give(&mut self) -> Option<(FeedGives, Option<Arc<Processor>>)> {
         let was_full = self.lane.in_flight() >= self.max_in_flight();
-        let given = self.lane.give()?;
+        let mut given = self.lane.give()?;
+        if let Given::Frame(frame, _) | Given::Passing(Delivery::Frame(frame, _)) = &mut given
+            && let Some(items) = &mut frame.items
+        {
+            items.exchange(&mut self.tracks);
+        }
         if let Given::Frame(_, outcome) = &given {
             if let Some(findings) = outcome.findings() {
                 self.counters.results += 1;

@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, thread};
 
-use super::{DropCause, Error, Feed, FrameCaps, Given, Outcome, Time, clock};
-use crate::inference::{DecodeParams, InputSpec, Placement, Preprocessor};
+use super::{DropCause, Error, Feed, Frame, FrameCaps, Given, ItemId, Outcome, State, Time, clock};
+use crate::inference::{DecodeParams, InputSpec, Placement, Preprocessor, Region};
 
 pub(super) struct KeptPreprocessor {
     generation: u64,
@@ -11,9 +11,11 @@ pub(super) struct KeptPreprocessor {
     preprocessor: Preprocessor,
 }
 
-/// A frame that is being taken into a batch.
-pub struct Started {
-    pub lane_number: u64,
+/// A frame, or an item of one, that is being taken into a batch.
+pub(in crate::runtime) struct Started {
+    pub id: ItemId,
+    /// `None`: the whole frame.
+    pub region: Option<Region>,
     pub buffer: gst::Buffer,
     pub caps: Arc<FrameCaps>,
     pub arrival: Time,
@@ -22,29 +24,38 @@ pub struct Started {
 }
 
 impl Feed {
-    /// Takes the oldest waiting frame into work, unless there is none or the feed has enough in flight.
+    /// Takes the next item of the oldest frame that has one left into work, or else the oldest waiting frame, unless there
+    /// is none or the feed has enough in flight.
     pub(in crate::runtime) fn start_next(self: &Arc<Self>) -> Option<Started> {
         let now = clock::now();
         let mut expired = Vec::new();
         let started = {
             let mut state = self.state.lock();
-            while state.lane.oldest_queued().is_some_and(|frame| state.is_expired(frame, now)) {
+            let rest = state.next_item();
+            while rest.is_none() && state.lane.oldest_queued().is_some_and(|frame| state.is_expired(frame, now)) {
                 expired.extend(state.lane.remove_oldest_queued());
                 state.counters.drop_frames(DropCause::Expired, 1);
             }
-            if state.lane.in_flight() >= state.max_in_flight() {
+            if let Some((id, region)) = rest {
+                self.started_item(&state, id, region)
+            } else if state.lane.in_flight() >= state.max_in_flight() {
                 None
             } else {
                 let passes_frames = self.passes_frames;
                 let started = state.lane.start(|frame| {
                     // A frame that does not come out again gives its memory back as soon as it is read.
                     let buffer = if passes_frames { frame.buffer.clone() } else { frame.buffer.take() };
-                    (buffer, frame.caps.clone(), frame.arrival)
+                    (buffer, frame.caps.clone(), frame.arrival, frame.items.is_some())
                 });
                 state.counters.submitted += u64::from(started.is_some());
-                let more = state.lane.queued() > 0 && state.lane.in_flight() < state.max_in_flight();
-                started.and_then(|(lane_number, (buffer, caps, arrival))| {
-                    Some(Started { lane_number, buffer: buffer?, caps, arrival, more })
+                started.and_then(|(lane_number, (buffer, caps, arrival, has_items))| {
+                    if has_items {
+                        state.dividing = Some(lane_number);
+                        let (id, region) = state.next_item()?;
+                        return self.started_item(&state, id, region);
+                    }
+                    let id = ItemId { lane_number, item: None };
+                    Some(Started { id, region: None, buffer: buffer?, caps, arrival, more: state.has_work() })
                 })
             }
         };
@@ -58,7 +69,13 @@ impl Feed {
         started
     }
 
-    /// Writes a frame as the model wants it.
+    fn started_item(&self, state: &State, id: ItemId, region: Region) -> Option<Started> {
+        let Frame { buffer, caps, arrival, .. } = state.lane.in_work(id.lane_number)?;
+        let (buffer, caps) = (buffer.clone()?, caps.clone());
+        Some(Started { id, region: Some(region), buffer, caps, arrival: *arrival, more: state.has_work() })
+    }
+
+    /// Writes a frame, or an item of one, as the model wants it.
     pub(in crate::runtime) fn preprocess(
         &self,
         processor: u64,
@@ -85,33 +102,42 @@ impl Feed {
                 KeptPreprocessor { generation, processor, preprocessor }
             }
         };
-        kept.preprocessor.write(&started.buffer, place)?;
-        let placement = kept.preprocessor.placement();
+        let placement = kept.preprocessor.write(&started.buffer, started.region, place)?;
         self.preprocessors.lock().push(kept);
         Ok(placement)
     }
 
     /// Whether a frame in work is still wanted, and how it is to be decoded.
-    pub(in crate::runtime) fn admit(self: &Arc<Self>, lane_number: u64, now: Time) -> Option<DecodeParams> {
+    pub(in crate::runtime) fn admit(self: &Arc<Self>, id: ItemId, now: Time) -> Option<DecodeParams> {
         {
             let state = self.state.lock();
-            let frame = state.lane.in_work(lane_number)?;
+            let frame = state.lane.in_work(id.lane_number)?;
             if !state.is_expired(frame, now) {
                 return Some(state.settings.decode);
             }
         }
-        if self.settle(lane_number, Outcome::Dropped(DropCause::Expired)) {
+        if self.settle(id, Outcome::Dropped(DropCause::Expired)) {
             self.report_dropped(DropCause::Expired, 1);
         }
         None
     }
 
-    /// Tells what became of a frame in work. False where nobody waits for it any more.
-    pub(in crate::runtime) fn settle(self: &Arc<Self>, lane_number: u64, outcome: Outcome) -> bool {
+    /// Tells what became of a frame in work, or of an item of one: the frame has its result when all its items have
+    /// theirs, and is dropped or fails with the first that does. False where nobody waits for it any more.
+    pub(in crate::runtime) fn settle(self: &Arc<Self>, id: ItemId, outcome: Outcome) -> bool {
         let wanted =
             self.listener.upgrade().is_some_and(|listener| listener.wants_results()) || self.output.is_wanted();
         let mut state = self.state.lock();
-        if !state.lane.settle(lane_number, outcome) {
+        let outcome = match (id.item, outcome) {
+            (Some(item), Outcome::Result(inferred)) => {
+                let frame = state.lane.in_work_mut(id.lane_number);
+                let Some(items) = frame.and_then(|frame| frame.items.as_mut()) else { return false };
+                let Some(outcome) = items.settle(item, inferred) else { return true };
+                outcome
+            }
+            (_, outcome) => outcome,
+        };
+        if !state.lane.settle(id.lane_number, outcome) {
             return false;
         }
         if self.passes_frames {

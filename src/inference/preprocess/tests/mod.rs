@@ -4,12 +4,13 @@ mod bad_frames;
 mod crop;
 mod formats;
 mod numbers;
+mod regions;
 mod scaling;
 
 use gst_video::{VideoFormat, VideoInfo};
 
 use super::Preprocessor;
-use crate::inference::{BatchDim, ColorOrder, ElementType, Error, Fit, InputSpec, Layout};
+use crate::inference::{BatchDim, ColorOrder, ElementType, Error, Fit, InputSpec, Layout, Region};
 
 /// A model of `width` x `height` that takes bytes: what preprocessing makes of a frame, before it becomes numbers.
 fn bytes_model(width: usize, height: usize) -> InputSpec {
@@ -44,11 +45,20 @@ fn frame(bytes: impl Into<Vec<u8>>) -> gst::Buffer {
 
 /// All numbers of the slot. The slot is full of something else before, as when another feed had it.
 fn write(preprocessor: &mut Preprocessor, frame: &gst::BufferRef, input: &InputSpec) -> Result<Vec<f32>, Error> {
+    write_region(preprocessor, frame, None, input)
+}
+
+fn write_region(
+    preprocessor: &mut Preprocessor,
+    frame: &gst::BufferRef,
+    region: Option<Region>,
+    input: &InputSpec,
+) -> Result<Vec<f32>, Error> {
     let mut memory = vec![u64::MAX / 3; input.frame_bytes().div_ceil(8)];
     // SAFETY: the bytes of initialised integers.
     let (_, slot, _) = unsafe { memory.align_to_mut::<u8>() };
     let slot = &mut slot[..input.frame_bytes()];
-    preprocessor.write(frame, slot)?;
+    preprocessor.write(frame, region, slot)?;
     Ok(match input.element {
         ElementType::Float32 => slot.as_chunks().0.iter().map(|&bytes| f32::from_ne_bytes(bytes)).collect(),
         ElementType::Float16 => {

@@ -1,6 +1,7 @@
 //! Layout, type, order and range of the numbers, and the bars around the picture.
 
 use super::*;
+use crate::inference::Placement;
 
 /// Two pixels, red-ish and blue-ish, in a row that is padded to four bytes as GStreamer's rows are.
 fn two_pixels() -> (VideoInfo, gst::Buffer) {
@@ -62,7 +63,7 @@ fn bars_are_grey_and_the_picture_lies_between() {
                     let fit = Fit::Letterbox;
                     let input = InputSpec { element, layout, color, fit, scale, offset, ..bytes_model(9, 11) };
                     let mut preprocessor = Preprocessor::new(&info, &input).unwrap();
-                    let placement = preprocessor.placement();
+                    let placement = Placement::new(Region::whole(width as usize, height as usize), 9, 11, fit);
                     let numbers = write(&mut preprocessor, &frame, &input).unwrap();
                     let channels = color.channels();
                     for (index, &number) in numbers.iter().enumerate() {
