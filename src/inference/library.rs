@@ -21,6 +21,8 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 #[derive(Debug)]
 pub(super) struct Library {
     pub(super) environment: Environment,
+    /// Such as `1.20.1`.
+    pub(super) version: String,
 }
 
 /// A library that can be used: where it lies and its version, such as `1.20.1`.
@@ -157,7 +159,7 @@ fn start(probe: &Probe) -> Result<Library, Error> {
     static STARTED: Once = Once::new();
     ending::watch(&STARTED);
     gst::info!(CAT, "ONNX Runtime {} from {}", probe.version, probe.path.display());
-    Ok(Library { environment })
+    Ok(Library { environment, version: probe.version.clone() })
 }
 
 /// ONNX Runtime warns of what its user can do nothing about, with each session, and informs of much: each of its levels

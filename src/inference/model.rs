@@ -5,6 +5,7 @@ use std::sync::{Arc, Once};
 
 use ort::value::ValueType;
 
+use super::fingerprint::fingerprint;
 use super::library::{self, Library, library};
 use super::weights::{Weights, read_file, release_freed_memory};
 use super::{
@@ -33,6 +34,8 @@ pub struct ModelConfig {
 #[derive(Debug)]
 pub struct Model {
     weights: Arc<Weights>,
+    path: PathBuf,
+    intra_op_threads: usize,
     description: ModelDescription,
     warnings: Vec<String>,
 }
@@ -42,7 +45,13 @@ impl Model {
     pub fn load(config: &ModelConfig) -> Result<Self, Error> {
         let (weights, interface) = prepare(config)?;
         let (description, warnings) = describe(config, &interface).map_err(|error| of_model(config, error))?;
-        Ok(Self { weights: Arc::new(weights), description, warnings })
+        Ok(Self {
+            weights: Arc::new(weights),
+            path: config.model.clone(),
+            intra_op_threads: config.intra_op_threads,
+            description,
+            warnings,
+        })
     }
 
     pub fn description(&self) -> &ModelDescription {
@@ -59,9 +68,25 @@ impl Model {
         &self.warnings
     }
 
-    /// One more instance of the model.
+    /// The version of ONNX Runtime, such as `1.20.1`.
+    pub fn library_version(&self) -> &str {
+        self.weights.library_version()
+    }
+
+    /// A number for the content of the model's files, which it reads again. The error says why they cannot be read.
+    pub fn fingerprint(&self) -> Result<String, String> {
+        fingerprint(&self.path)
+            .map_err(|reason| format!("model {} cannot be read again: {reason}", self.path.display()))
+    }
+
+    /// One more instance of the model, with as many threads as it was loaded for.
     pub fn session(&self) -> Result<Session, Error> {
-        Session::new(&self.weights, &self.description.input)
+        self.session_with(self.intra_op_threads)
+    }
+
+    /// One more instance of the model, with so many threads inside a run, at least 1.
+    pub fn session_with(&self, intra_op_threads: usize) -> Result<Session, Error> {
+        Session::new(&self.weights, &self.description.input, intra_op_threads)
     }
 }
 

@@ -24,9 +24,9 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    pub(super) fn new(weights: &Arc<Weights>, input: &InputSpec) -> Result<Self, Error> {
+    pub(super) fn new(weights: &Arc<Weights>, input: &InputSpec, intra_op_threads: usize) -> Result<Self, Error> {
         let _inside = ending::enter()?;
-        let session = weights.session().map_err(|reason| {
+        let session = weights.session(intra_op_threads).map_err(|reason| {
             Error::new(ErrorKind::ModelInvalid, format!("one more instance of the model does not start: {reason}"))
         })?;
         Ok(Self { session, input: input.clone() })
@@ -157,7 +157,7 @@ mod tests {
         let (weights, _) = prepare(&ModelConfig { model, ..ModelConfig::default() })
             .unwrap_or_else(|error| panic!("{name} loads: {error}"));
         let weights = Arc::new(weights);
-        (0..count).map(|_| Session::new(&weights, spec).unwrap()).collect()
+        (0..count).map(|_| Session::new(&weights, spec, 1).unwrap()).collect()
     }
 
     fn session(name: &str, spec: &InputSpec) -> Session {

@@ -45,7 +45,6 @@ struct SessionOptions {
     provider: ExecutionProvider,
     device_id: i32,
     provider_options: Vec<(String, String)>,
-    intra_op_threads: usize,
     /// Where files lie that the model names: weights kept outside of it.
     folder: PathBuf,
 }
@@ -72,7 +71,6 @@ impl Weights {
             provider,
             device_id: config.device_id,
             provider_options: config.provider_options.clone(),
-            intra_op_threads: config.intra_op_threads.max(1),
             folder: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
         };
         if provider == ExecutionProvider::Cpu && !is_ort_format(file) {
@@ -87,7 +85,7 @@ impl Weights {
             }
         }
         let weights = Self { bytes: Bytes::Read(file.clone()), options };
-        let inspected = inspect(&*weights.options.commit(weights.bytes())?)?;
+        let inspected = inspect(&*weights.options.commit(weights.bytes(), 1)?)?;
         Ok((weights, inspected))
     }
 
@@ -100,9 +98,13 @@ impl Weights {
         self.options.provider
     }
 
-    /// One more session of the model.
-    pub(super) fn session(self: &Arc<Self>) -> ort::Result<SharedSession> {
-        let session = self.options.commit(self.bytes())?;
+    pub(super) fn library_version(&self) -> &str {
+        &self.options.library.version
+    }
+
+    /// One more session of the model, with so many threads inside a run.
+    pub(super) fn session(self: &Arc<Self>, intra_op_threads: usize) -> ort::Result<SharedSession> {
+        let session = self.options.commit(self.bytes(), intra_op_threads)?;
         // SAFETY: the lifetime is that of the borrow of `self.bytes`. The bytes do not move or change while `self`
         // lives, and `SharedSession` keeps `self` until after the session is dropped (its fields drop after its own `drop`).
         let session = unsafe { std::mem::transmute::<InMemorySession<'_>, InMemorySession<'static>>(session) };
@@ -142,19 +144,19 @@ impl SharedSession {
 
 impl SessionOptions {
     /// A session made from `bytes`, which it uses in place if they are in ONNX Runtime's format.
-    fn commit<'b>(&self, bytes: &'b [u8]) -> ort::Result<InMemorySession<'b>> {
-        let mut builder = self.builder()?;
+    fn commit<'b>(&self, bytes: &'b [u8], intra_op_threads: usize) -> ort::Result<InMemorySession<'b>> {
+        let mut builder = self.builder(intra_op_threads)?;
         if is_ort_format(bytes) && bytes.len() > PREPACK_UP_TO_BYTES {
             builder = builder.with_config_entry("session.disable_prepacking", "1")?;
         }
         builder.commit_from_memory_directly(bytes)
     }
 
-    fn builder(&self) -> ort::Result<SessionBuilder> {
+    fn builder(&self, intra_op_threads: usize) -> ort::Result<SessionBuilder> {
         let mut builder = Session::builder(&self.library.environment)?
             .with_log_level(library::log_level())?
             .with_optimization_level(GraphOptimizationLevel::All)?
-            .with_intra_threads(self.intra_op_threads)?
+            .with_intra_threads(intra_op_threads.max(1))?
             .with_inter_threads(1)?
             // A waiting thread that spins takes its core from another instance.
             .with_config_entry("session.intra_op.allow_spinning", "0")?
@@ -211,7 +213,7 @@ fn optimise<R>(
 ) -> ort::Result<(Mmap, R)> {
     let target = memory_file().map_err(ort::Error::wrap)?;
     let session = options
-        .builder()?
+        .builder(1)?
         // What is prepacked is not written.
         .with_config_entry("session.disable_prepacking", "1")?
         .with_config_entry("session.save_model_format", "ORT")?
@@ -224,7 +226,7 @@ fn optimise<R>(
     if !is_ort_format(&map) {
         return Err(ort::Error::new("ONNX Runtime did not write the optimised model"));
     }
-    options.commit(&map)?;
+    options.commit(&map, 1)?;
     Ok((map, inspected))
 }
 

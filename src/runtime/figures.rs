@@ -58,6 +58,8 @@ impl ProcessorSnapshot {
             .field("processor-id", &*self.id)
             .field("instances", self.limits.instances as u64)
             .field("max-batch-size", self.limits.max_batch as u64)
+            .field("intra-op-threads", self.limits.intra_op_threads as u64)
+            .field("settings", self.limits.source.as_str())
             .field("queue-capacity", self.limits.queue_capacity as u64)
             .field("feeds", self.feeds as u64)
             .field("pending", self.pending as u64)

@@ -85,7 +85,7 @@ impl Instance<'_> {
         let batch = frames.len();
         with_session(
             &mut self.session,
-            || self.processor.model.session(),
+            || self.processor.model.session_with(self.processor.limits().intra_op_threads),
             |session| {
                 session.run(input, batch, |outputs| {
                     let decode = |(index, (_, params, frame)): (usize, &(usize, DecodeParams, Written))| {

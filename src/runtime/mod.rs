@@ -23,7 +23,6 @@ pub mod interpreter;
 mod lane;
 mod lifetime;
 pub mod managed;
-mod measure;
 mod monitor;
 mod object;
 mod objects;
@@ -47,6 +46,7 @@ mod stop_reason;
 mod threads;
 mod timers;
 mod told;
+mod tuning;
 mod upstream;
 
 use once_cell::sync::Lazy;

@@ -21,6 +21,7 @@ use super::{
     origin::Origin,
     panics,
     threads::{Detached, Worker},
+    tuning::{Setting, Source},
 };
 use crate::inference::{BatchDim, Model, ModelConfig, ModelDescription, Placement};
 
@@ -47,6 +48,8 @@ pub struct ProcessorConfig {
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     pub instances: usize,
+    /// Inside one instance's run.
+    pub intra_op_threads: usize,
     pub max_batch: usize,
     /// Frames that a batch's memory has room for: more than `max_batch` for a fixed batch only.
     pub batch_room: usize,
@@ -54,6 +57,8 @@ pub struct Limits {
     pub queue_capacity: usize,
     pub response_timeout: Time,
     pub batch_join_timeout: Time,
+    /// Where the numbers of instances, threads and frames come from.
+    pub source: Source,
 }
 
 /// A frame, or an item of one, that lies in a batch.
@@ -464,24 +469,27 @@ impl Processor {
 }
 
 impl Limits {
-    /// Decides what the config leaves open, but for `instances` and `max_batch`, which are measured.
-    pub(super) fn new(config: &ProcessorConfig, batch: BatchDim, instances: usize, max_batch: usize) -> Self {
+    /// Decides what the config leaves open beside the measured `setting`.
+    pub(super) fn new(config: &ProcessorConfig, batch: BatchDim, setting: Setting, source: Source) -> Self {
+        let Setting { instances, intra_op_threads, max_batch_size: max_batch } = setting;
         let (max_batch, batch_room) = match batch {
             BatchDim::Dynamic => (max_batch, max_batch),
             BatchDim::Fixed(frames) => (max_batch.min(frames), frames),
         };
         let queue_capacity = match config.queue_capacity {
-            0 => 4 * max_batch * instances,
+            0 => max_batch.saturating_mul(instances).saturating_mul(4),
             set => set,
         };
         Self {
             instances,
+            intra_op_threads,
             max_batch,
             batch_room,
             max_latency: config.max_latency,
             queue_capacity,
             response_timeout: config.response_timeout,
             batch_join_timeout: config.batch_join_timeout,
+            source,
         }
     }
 }

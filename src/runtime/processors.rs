@@ -50,6 +50,9 @@ impl Runtime {
                 .duration("startup-time", clock::now() - begun)
                 .count("instances", processor.limits().instances as u64)
                 .count("max-batch-size", processor.limits().max_batch as u64)
+                .count("intra-op-threads", processor.limits().intra_op_threads as u64)
+                .text("settings", processor.limits().source.as_str())
+                .duration("measuring-time", processor.limits().source.time().map_or(0, |time| time.as_nanos() as u64))
         });
         for feed in waiting {
             self.bind(&feed, &processor);

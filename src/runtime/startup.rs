@@ -1,8 +1,7 @@
-//! Bringing a processor up: loading its model, choosing what was left open, warming it up, starting its instances.
+//! Bringing a processor up: loading its model, choosing what was left open, starting its instances.
 
 use std::{
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -12,16 +11,12 @@ use parking_lot::{Condvar, Mutex};
 use super::{
     CAT, Error, ErrorCode,
     health::Health,
-    instance, measure, panics,
+    instance, panics,
     processor::{Limits, Processor, ProcessorConfig},
     threads::{Detached, Worker},
+    tuning::{self, Choice},
 };
-use crate::inference::{BatchDim, ExecutionProvider, Model, Session};
-
-/// Share of `startup-timeout` that measuring may take.
-const MEASURING_SHARE: u32 = 10;
-/// Largest batch on anything but a CPU where `max-batch-size` is left open.
-const ACCELERATOR_BATCH: usize = 16;
+use crate::inference::{Model, Session};
 
 type Loaded = Result<(Arc<Processor>, Vec<Session>), Error>;
 
@@ -188,50 +183,17 @@ enum Wait {
 
 fn load(config: &ProcessorConfig, startup: &Startup) -> Result<(Model, Vec<Session>, Limits), Error> {
     let begun = Instant::now();
-    let mut model_config = config.model.clone();
-    model_config.intra_op_threads = model_config.intra_op_threads.max(1);
-    let model = Model::load(&model_config)?;
-    let instances = match config.instances {
-        0 => instances_for(model.provider(), model_config.intra_op_threads),
-        set => set,
-    };
-    let mut sessions = Vec::new();
-    while sessions.len() < instances {
-        startup.check()?;
-        sessions.push(model.session()?);
-    }
-    let frame_bytes = model.description().input.frame_bytes();
-    let batch = model.description().input.batch;
-    let max_batch = match (config.max_batch_size, batch) {
-        (0, BatchDim::Fixed(frames)) => frames,
-        (0, BatchDim::Dynamic) if model.provider() != ExecutionProvider::Cpu => ACCELERATOR_BATCH,
-        (0, BatchDim::Dynamic) => {
-            let budget = Duration::from_nanos(config.startup_timeout) / MEASURING_SHARE;
-            measure::best_batch(config, &mut sessions, frame_bytes, budget, || startup.check())?
-        }
-        (set, _) => set,
-    };
-    let limits = Limits::new(config, batch, instances, max_batch);
-    for session in &mut sessions {
-        startup.check()?;
-        // The first run of a shape allocates: not at a frame's cost.
-        let mut buffer = measure::memory(frame_bytes, limits.batch_room)?;
-        measure::try_run(config, session, &mut buffer, limits.max_batch)?;
-    }
+    let model = Model::load(&config.model)?;
+    let Choice { setting, source, sessions } = tuning::choose(config, &model, &|| startup.check())?;
+    let limits = Limits::new(config, model.description().input.batch, setting, source);
     gst::info!(
         CAT,
-        "processor '{}' is ready after {:.2} s: {instances} instances, batches of up to {}",
+        "processor '{}' is ready after {:.2} s: {} instances of {} threads, batches of up to {}",
         config.id,
         begun.elapsed().as_secs_f64(),
+        limits.instances,
+        limits.intra_op_threads,
         limits.max_batch
     );
     Ok((model, sessions, limits))
-}
-
-/// On a CPU many instances with one thread each beat one with many threads; anything else is one device.
-fn instances_for(provider: ExecutionProvider, threads: usize) -> usize {
-    match provider {
-        ExecutionProvider::Cpu => (thread::available_parallelism().map_or(1, usize::from) / threads).max(1),
-        _ => 1,
-    }
 }

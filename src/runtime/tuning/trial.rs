@@ -1,0 +1,195 @@
+//! Trying a setting: all instances at once, as they will run.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{Setting, search::Bench};
+use crate::{
+    inference::{BatchDim, Model, Session},
+    runtime::{CAT, Error, ErrorCode, batch::BatchBuffer, panics, processor::ProcessorConfig},
+};
+
+/// What a batch costs beside the model: threads that wake and sleep, locks.
+const COST_OF_A_BATCH: Duration = Duration::from_micros(20);
+/// How long a trial takes at least, and the fewest runs of it.
+const TRIAL: Duration = Duration::from_millis(12);
+const RUNS: u32 = 2;
+/// A run that takes so long is told well enough by one.
+const LONG_RUN: Duration = Duration::from_millis(150);
+
+/// Sessions of a model to try settings with.
+pub struct Workbench<'a> {
+    config: &'a ProcessorConfig,
+    model: &'a Model,
+    go_on: &'a dyn Fn() -> Result<(), Error>,
+    begun: Instant,
+    budget: Duration,
+    /// By their threads.
+    sessions: BTreeMap<usize, Vec<Session>>,
+    tried: HashSet<(usize, usize, usize)>,
+}
+
+impl<'a> Workbench<'a> {
+    pub fn new(
+        config: &'a ProcessorConfig,
+        model: &'a Model,
+        budget: Duration,
+        go_on: &'a dyn Fn() -> Result<(), Error>,
+    ) -> Self {
+        let (sessions, tried) = (BTreeMap::new(), HashSet::new());
+        Self { config, model, go_on, begun: Instant::now(), budget, sessions, tried }
+    }
+
+    /// Sessions for the setting. They have run a batch of it: the first run of a shape allocates, which is not to be at
+    /// a frame's cost.
+    pub fn into_sessions(mut self, setting: Setting) -> Result<Vec<Session>, Error> {
+        let mut sessions = self.sessions.remove(&setting.intra_op_threads).unwrap_or_default();
+        // What the others took is free before more is taken.
+        self.sessions.clear();
+        sessions.truncate(setting.instances);
+        while sessions.len() < setting.instances {
+            (self.go_on)()?;
+            sessions.push(self.model.session_with(setting.intra_op_threads)?);
+        }
+        let input = &self.model.description().input;
+        let batch = match input.batch {
+            BatchDim::Dynamic => setting.max_batch_size,
+            BatchDim::Fixed(frames) => frames,
+        };
+        if !self.tried.contains(&(setting.instances, setting.intra_op_threads, setting.max_batch_size)) {
+            let mut buffer = memory(input.frame_bytes(), batch)?;
+            for session in &mut sessions {
+                (self.go_on)()?;
+                run(self.config, session, &mut buffer, setting.max_batch_size.min(batch))?;
+            }
+        }
+        Ok(sessions)
+    }
+
+    /// Makes as many sessions as the setting needs, unless there is no time for them. The first ones are needed anyway.
+    fn prepare(&mut self, setting: Setting) -> Result<bool, Error> {
+        let is_first = self.tried.is_empty();
+        let (begun, share) = (self.begun, self.budget / 2);
+        let sessions = self.sessions.entry(setting.intra_op_threads).or_default();
+        while sessions.len() < setting.instances {
+            (self.go_on)()?;
+            if !is_first && begun.elapsed() > share {
+                return Ok(false);
+            }
+            sessions.push(self.model.session_with(setting.intra_op_threads)?);
+        }
+        if is_first {
+            // Nobody else measures before this.
+            self.begun = Instant::now();
+        }
+        Ok(true)
+    }
+}
+
+impl Bench for Workbench<'_> {
+    fn seconds_a_frame(&mut self, setting: Setting) -> Result<Option<f64>, Error> {
+        (self.go_on)()?;
+        if !self.prepare(setting)? {
+            return Ok(None);
+        }
+        let Setting { instances, intra_op_threads, max_batch_size } = setting;
+        let first = self.tried.insert((instances, intra_op_threads, max_batch_size));
+        let frame_bytes = self.model.description().input.frame_bytes();
+        let sessions = self.sessions.entry(intra_op_threads).or_default().iter_mut().take(instances);
+        let rate = rate(self.config, sessions, frame_bytes, max_batch_size, first)?;
+        gst::debug!(CAT, "{setting:?}: {:.3} ms a frame", 1e3 / rate);
+        Ok(Some(1.0 / rate))
+    }
+
+    fn has_time(&self) -> bool {
+        self.begun.elapsed() < self.budget
+    }
+}
+
+/// Frames a second of all sessions together, all of them side by side.
+fn rate<'s>(
+    config: &ProcessorConfig,
+    sessions: impl Iterator<Item = &'s mut Session>,
+    frame_bytes: usize,
+    batch: usize,
+    first: bool,
+) -> Result<f64, Error> {
+    thread::scope(|scope| {
+        let mut running = Vec::new();
+        for session in sessions {
+            let work = move || panics::caught(|| seconds_a_run(config, session, frame_bytes, batch, first));
+            let started = thread::Builder::new().name("nv-startup".into()).spawn_scoped(scope, work);
+            running.push(started.map_err(|error| {
+                let message = format!("cannot start a thread: {error}; raise the limit of threads (`ulimit -u`)");
+                Error::new(ErrorCode::ThreadSpawnFailed, message)
+            })?);
+        }
+        // What panics is caught within.
+        let ended = running.into_iter().map(|thread| thread.join().unwrap_or(Ok(Duration::MAX)));
+        ended.map(|run| run.map(|run| batch as f64 / (run + COST_OF_A_BATCH).as_secs_f64())).sum()
+    })
+}
+
+fn seconds_a_run(
+    config: &ProcessorConfig,
+    session: &mut Session,
+    frame_bytes: usize,
+    batch: usize,
+    first: bool,
+) -> Result<Duration, Error> {
+    // What is run was just written, somewhere else than what was run before: it is not in a cache already.
+    let mut buffers = [memory(frame_bytes, batch)?, memory(frame_bytes, batch)?];
+    for buffer in &mut buffers {
+        buffer.bytes().fill(0);
+    }
+    if first {
+        // The first run of a shape allocates.
+        let begun = Instant::now();
+        run(config, session, &mut buffers[0], batch)?;
+        if begun.elapsed() > LONG_RUN {
+            return Ok(begun.elapsed());
+        }
+    }
+    let begun = Instant::now();
+    let mut runs = 0;
+    loop {
+        for buffer in &mut buffers {
+            buffer.bytes().fill(0);
+            run(config, session, buffer, batch)?;
+            runs += 1;
+            let elapsed = begun.elapsed();
+            if runs >= RUNS && elapsed >= TRIAL || elapsed > LONG_RUN {
+                return Ok(elapsed / runs);
+            }
+        }
+    }
+}
+
+/// One run of a whole batch.
+fn run(config: &ProcessorConfig, session: &mut Session, frames: &mut BatchBuffer, batch: usize) -> Result<(), Error> {
+    session.run(frames.bytes(), batch, |_| ()).map_err(|error| {
+        let way_out = match batch {
+            1 => "export it again, and see that it runs in ONNX Runtime's own tools",
+            _ => "set `max-batch-size` to 1 where it runs single frames only, or export it with a dynamic batch",
+        };
+        let mut error = Error::from(error);
+        error.message = format!(
+            "model {}, tried with a batch of {batch}: {}; {way_out}",
+            config.model.model.display(),
+            error.message
+        );
+        error
+    })
+}
+
+fn memory(frame_bytes: usize, frames: usize) -> Result<BatchBuffer, Error> {
+    BatchBuffer::new(frame_bytes, frames).ok_or_else(|| {
+        Error::new(
+            ErrorCode::InvalidConfig,
+            format!("no memory for a batch of {frames} frames of {frame_bytes} bytes: set a smaller `max-batch-size`"),
+        )
+    })
+}
