@@ -41,7 +41,7 @@ pub fn run() -> Conversion {
 
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..FRAMES {
-        ours.push(millis(|| preprocessor.write(&buffer, place).expect("a whole frame")));
+        ours.push(millis(|| _ = preprocessor.write(&buffer, None, place).expect("a whole frame")));
         theirs.push(millis(|| drop(converter.push_and_pull(buffer.clone()).expect("a picture"))));
     }
     Conversion { ours_ms: median(ours), converter_ms: median(theirs) }

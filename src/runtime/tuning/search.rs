@@ -164,7 +164,7 @@ mod tests {
         for shift in 0..16 {
             let noisy = |setting, trial: usize| {
                 let hash = (trial + shift).wrapping_mul(2_654_435_761) >> 8;
-                model(setting) * if hash % 4 == 0 { 1.1 + (hash % 90) as f64 / 100.0 } else { 1.0 }
+                model(setting) * if hash.is_multiple_of(4) { 1.1 + (hash % 90) as f64 / 100.0 } else { 1.0 }
             };
             let (winner, _) = race(1000, noisy);
             let fastest = grid().into_iter().map(model).fold(f64::INFINITY, f64::min);
