@@ -1,43 +1,155 @@
-//! What instances cost in memory: weights are shared, so four of them do not cost four models.
+//! What a processor costs in memory, and that it does not grow.
 //!
 //! `cargo bench --bench memory`. Each row is a process of its own, for memory that was used once is not given back.
 
-use std::{env, fs, path::Path, process::Command};
+mod common;
 
-use gstnextvision::inference::{DecoderKind, Model, ModelConfig};
+use std::{env, process::Command, thread, time::Duration};
+
+use common::{bench_model, count, resident_mb, start, stats, stop, tell};
+use gstnextvision::inference::{DecoderKind, Model, ModelConfig, Session};
 
 /// ResNet-18: 47 MB of weights.
-const MODEL: &str = "benches/models/resnet18.onnx";
+const MODEL: &str = "resnet18.onnx";
+/// Of the processor with feeds.
+const INSTANCES: usize = 4;
+const BATCH: usize = 4;
+const FEEDS: usize = 16;
+const FRAME_BYTES: usize = 224 * 224 * 3;
+/// A feed's own, and its pipeline's with a thread and its stack.
+const FEED_MB: f64 = 0.064;
+const PIPELINE_MB: f64 = 0.5;
+const CHANGING: [(&str, usize); 2] = [("mean.onnx", 10_000), ("mobilenetv3-small.onnx", 3_000)];
+const LARGEST: usize = 8;
 
 fn main() {
-    if let Some(instances) = env::var("NV_MEMORY_OF").ok().and_then(|set| set.parse().ok()) {
-        return measure(instances);
+    let argument = |name: &str| env::var(name).ok();
+    if let Some(instances) = argument("NV_MEMORY_OF").and_then(|set| set.parse().ok()) {
+        return sessions(instances);
+    }
+    if argument("NV_MEMORY_FEEDS").is_some() {
+        return processor();
+    }
+    if let Some((model, batches)) = argument("NV_MEMORY_CHANGING").as_deref().and_then(|set| set.split_once(' ')) {
+        return changing(model, batches.parse().expect("a number"));
     }
     println!("ResNet-18, 47 MB of weights, batch 1: resident memory added by");
     for instances in [1, 2, 4, 8] {
-        let this = env::current_exe().expect("a path of its own");
-        let status = Command::new(this).env("NV_MEMORY_OF", instances.to_string()).status();
-        assert!(status.expect("it starts").success());
+        again("NV_MEMORY_OF", &instances.to_string());
+    }
+    println!("\nA processor of {INSTANCES} instances, batch {BATCH}, and {FEEDS} feeds");
+    again("NV_MEMORY_FEEDS", "yes");
+    println!("\nOne instance, batches of 1 to {LARGEST} frames by chance");
+    for (model, batches) in CHANGING {
+        again("NV_MEMORY_CHANGING", &format!("{model} {batches}"));
     }
 }
 
-fn measure(instances: usize) {
-    gst::init().expect("GStreamer starts");
+fn again(name: &str, value: &str) {
+    let this = env::current_exe().expect("a path of its own");
+    let status = Command::new(this).env(name, value).status();
+    assert!(status.expect("it starts").success());
+}
+
+fn load(name: &str) -> Model {
+    let config = ModelConfig {
+        model: bench_model(name),
+        decoder: DecoderKind::Tensors,
+        intra_op_threads: 1,
+        ..ModelConfig::default()
+    };
+    Model::load(&config).expect("the model loads")
+}
+
+fn run(session: &mut Session, input: &[u8], batch: usize) {
+    session.run(input, batch, |_| ()).expect("the model runs");
+}
+
+fn sessions(instances: usize) {
+    common::init();
     let before = resident_mb();
-    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join(MODEL);
-    let config = ModelConfig { model, decoder: DecoderKind::Tensors, intra_op_threads: 1, ..ModelConfig::default() };
-    let model = Model::load(&config).expect("the model loads");
+    let model = load(MODEL);
     let mut sessions: Vec<_> = (0..instances).map(|_| model.session().expect("a session")).collect();
     let loaded = resident_mb() - before;
     let input = vec![0; model.description().input.frame_bytes()];
-    for session in &mut sessions {
-        session.run(&input, 1, |_| ()).expect("the model runs");
-    }
+    sessions.iter_mut().for_each(|session| run(session, &input, 1));
     println!("  {instances} instances: {loaded:4.0} MB loaded, {:4.0} MB after a run", resident_mb() - before);
 }
 
-fn resident_mb() -> f64 {
-    let statm = fs::read_to_string("/proc/self/statm").expect("Linux");
-    let pages: f64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");
-    pages * 4096.0 / 1e6
+/// At most one model, the arenas of its instances, the memory of batches, and frames that wait.
+fn processor() {
+    common::init();
+    // The parts one by one: a model whose one session has run, and what a second session adds.
+    let (model_mb, arena_mb) = {
+        let model = load(MODEL);
+        let input = vec![1; model.description().input.frame_bytes() * BATCH];
+        let added = || {
+            let before = resident_mb();
+            let mut session = model.session().expect("a session");
+            (0..3).for_each(|_| run(&mut session, &input, BATCH));
+            (session, resident_mb() - before)
+        };
+        let (_one, first) = added();
+        let (_two, second) = added();
+        (first - second, second)
+    };
+    trim();
+    let before = resident_mb();
+    let owner = start(&format!(
+        "nvbatch processor-id=bench decoder=tensors model={} instances={INSTANCES} intra-op-threads=1 \
+         max-batch-size={BATCH}",
+        bench_model(MODEL).display()
+    ));
+    let feeds: Vec<_> = (0..FEEDS)
+        .map(|_| {
+            start(
+                "videotestsrc pattern=black ! video/x-raw,format=RGB,width=224,height=224 \
+                 ! nvfeed processor-id=bench message=false leaky=no",
+            )
+        })
+        .collect();
+    thread::sleep(Duration::from_secs(5));
+    let resident = resident_mb() - before;
+    let ran = count(&stats(&owner), "batches");
+    feeds.iter().chain([&owner]).for_each(stop);
+
+    let mb = |bytes: usize| bytes as f64 / 1e6;
+    let batches_mb = mb((INSTANCES + 2) * BATCH * FRAME_BYTES * size_of::<f32>());
+    // Two that wait, one in the hands of the streaming thread, and one that the source fills.
+    let frames_mb = mb(FEEDS * 4 * FRAME_BYTES);
+    let feeds_mb = FEEDS as f64 * (FEED_MB + PIPELINE_MB);
+    let allowed = model_mb + INSTANCES as f64 * arena_mb + batches_mb + frames_mb + feeds_mb;
+    println!(
+        "  model {model_mb:.0} MB + {INSTANCES} arenas of {arena_mb:.1} + batches {batches_mb:.1} + frames {frames_mb:.1} \
+         + feeds {feeds_mb:.1} = {allowed:.0} MB; {ran} batches were run"
+    );
+    tell("resident memory added", resident, "MB", allowed);
+}
+
+/// Long runs with changing batch sizes do not grow.
+fn changing(name: &str, batches: usize) {
+    common::init();
+    let model = load(name);
+    let mut session = model.session().expect("a session");
+    let input = vec![0; model.description().input.frame_bytes() * LARGEST];
+    let mut random = 1u32;
+    let mut some = |batches: usize| {
+        for _ in 0..batches {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            run(&mut session, &input, 1 + (random >> 16) as usize % LARGEST);
+        }
+        resident_mb()
+    };
+    let early = some(batches / 10);
+    let late = some(batches - batches / 10);
+    println!("  {name}: {early:.1} MB after {} batches, {late:.1} MB after {batches}", batches / 10);
+    tell("growth", late - early, "MB", 1.0);
+}
+
+fn trim() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it may be called at any time.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
