@@ -58,7 +58,7 @@ fn listen(feed: &Fed) -> mpsc::Receiver<Told> {
 
 fn owner(properties: &str) -> gst::Element {
     let model = bench_model("mobilenetv3-small.onnx");
-    start(&format!("nvbatch processor-id=bench decoder=tensors model={} {properties}", model.display()))
+    start(&format!("nvbatch processor-id=bench decoder=classifier model={} {properties}", model.display()))
 }
 
 /// The time inside is preprocessing, one inference, and at most 0.3 ms.
