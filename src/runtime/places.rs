@@ -70,8 +70,16 @@ impl Runtime {
     /// The feed's stream has ended: its place is free for another, its figures stay. See [`Runtime::rejoin`]. The place of
     /// a managed feed is its supervisor's.
     pub fn retire(&self, feed: &Arc<Feed>, reason: StopReason) {
-        if !feed.is_managed() && self.0.registry.lock().feeds.remove(&feed.id()).is_some() {
-            feed.detach();
+        let had_place = {
+            let mut registry = self.0.registry.lock();
+            let had_place = !feed.is_managed() && registry.feeds.remove(&feed.id()).is_some();
+            if had_place {
+                // Under the lock: a stream that goes on at once is bound after this and not before.
+                feed.detach();
+            }
+            had_place
+        };
+        if had_place {
             // The end that a shutdown brings about looks to the element as any other.
             self.tell_stopped(feed, if feed.was_stopped() { StopReason::Shutdown } else { reason });
         }

@@ -110,9 +110,10 @@ impl Runtime {
 
     pub(super) fn bind(&self, feed: &Arc<Feed>, processor: &Arc<Processor>) {
         processor.attach(feed);
-        let is_there = self.processor(processor.id()).is_some_and(|there| Arc::ptr_eq(&there, processor));
-        if !is_there {
-            // It was removed meanwhile, and its feeds were told before this one was bound.
+        let processor_there = self.processor(processor.id()).is_some_and(|there| Arc::ptr_eq(&there, processor));
+        let feed_there = self.feed(feed.id()).is_some_and(|there| Arc::ptr_eq(&there, feed));
+        if !processor_there || !feed_there {
+            // One of them was removed meanwhile, and the other one told before they were bound.
             feed.detach_from(processor);
             return;
         }

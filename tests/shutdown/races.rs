@@ -9,7 +9,7 @@ use gstnextvision::{
     inference::{DecoderKind, ModelConfig},
     runtime::{
         DropCause, Error, ErrorCode, FeedConfig, FeedListener, FeedSettings, Frame, FrameTimes, Leaky, Origin, Outcome,
-        ProcessorConfig, Rejected, Runtime,
+        ProcessorConfig, Rejected, Runtime, StopReason,
     },
 };
 
@@ -150,4 +150,32 @@ fn an_owner_that_goes_meanwhile_ends_the_same_way() {
         });
         assert!(runtime.feeds().is_empty() && runtime.processors().is_empty());
     }
+}
+
+#[test]
+fn a_stream_that_goes_on_while_it_ends_is_bound_where_it_has_a_place() {
+    let _house = House::enter();
+    let runtime = Runtime::get();
+    let _processor = runtime.add_processor(processor_config("p", "mean")).unwrap();
+    let feed = runtime.add_feed(feed_config("p")).unwrap();
+    let together = Barrier::new(2);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..20_000 {
+                together.wait();
+                runtime.retire(&feed, StopReason::Eos);
+                together.wait();
+            }
+        });
+        for _ in 0..20_000 {
+            together.wait();
+            runtime.rejoin(&feed).unwrap();
+            together.wait();
+            assert_eq!(feed.snapshot().attached, runtime.feed(feed.id()).is_some());
+        }
+    });
+    runtime.rejoin(&feed).unwrap();
+    assert!(feed.snapshot().attached);
+    drop(feed);
+    assert!(runtime.shutdown());
 }
