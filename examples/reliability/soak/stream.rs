@@ -161,6 +161,11 @@ impl Stream {
 
     /// A seek to the start drops whatever is inside.
     pub fn flush(&self) {
+        // A valve that is shut keeps a flush back as well: what waits behind it, and so the seek, would wait for ever.
+        let is_shut = self.pipeline.by_name("valve").is_some_and(|valve| valve.property("drop"));
+        if is_shut {
+            return;
+        }
         // Refused below PAUSED, which changes nothing.
         _ = self.pipeline.seek_simple(gst::SeekFlags::FLUSH, gst::ClockTime::ZERO);
     }
