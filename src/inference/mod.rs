@@ -38,3 +38,4 @@ pub use preprocess::Preprocessor;
 pub use provider::ExecutionProvider;
 pub use session::Session;
 pub use standard::{DimsOrder, StandardTensor};
+pub(crate) use weights::release_freed_memory;

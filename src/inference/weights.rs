@@ -246,8 +246,9 @@ fn is_ort_format(bytes: &[u8]) -> bool {
     bytes.get(4..8) == Some(b"ORTM")
 }
 
-/// Optimising takes about three times the model's size for a moment; glibc would keep that.
-pub(super) fn release_freed_memory() {
+/// Optimising takes about three times the model's size for a moment, and sessions that were only tried leave theirs;
+/// glibc would keep that.
+pub(crate) fn release_freed_memory() {
     #[cfg(target_env = "gnu")]
     // SAFETY: it may be called at any time and from any thread.
     unsafe {

@@ -8,7 +8,7 @@ use std::{
 
 use super::{Setting, search::Bench};
 use crate::{
-    inference::{BatchDim, Model, Session},
+    inference::{BatchDim, Model, Session, release_freed_memory},
     runtime::{CAT, Error, ErrorCode, batch::BatchBuffer, panics, processor::ProcessorConfig},
 };
 
@@ -50,6 +50,9 @@ impl<'a> Workbench<'a> {
         // What the others took is free before more is taken.
         self.sessions.clear();
         sessions.truncate(setting.instances);
+        if !self.tried.is_empty() {
+            release_freed_memory();
+        }
         while sessions.len() < setting.instances {
             (self.go_on)()?;
             sessions.push(self.model.session_with(setting.intra_op_threads)?);
