@@ -8,9 +8,7 @@ use super::{
     backoff::RestartPolicy,
     value::{convert, expectation, show},
 };
-use crate::runtime::{
-    CustomPipelinePolicy, Error, ErrorCode, FeedSettings, RtspSecurity, clock::Time, properties, redact, source,
-};
+use crate::runtime::{CustomPipelinePolicy, Error, ErrorCode, FeedSettings, clock::Time, properties, redact, source};
 
 /// Where a managed feed gets its video.
 #[derive(Debug, Clone, PartialEq)]
@@ -214,7 +212,7 @@ fn specs() -> Vec<ParamSpec> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::Leaky;
+    use crate::runtime::{Leaky, RtspSecurity};
 
     fn read(structure: &str) -> Result<ManagedFeedConfig, Error> {
         gst::init().unwrap();
