@@ -50,7 +50,7 @@ fn a_token_in_the_query_is_secret_too() {
     let path = format!("cam?Password={MARK}");
     let id = bench.add(&server.uri("rtspt", &path), "");
     bench.wait("feed-restarting", id);
-    server.show(&json!({(&path): stream("h264")}));
+    server.show(&json!({"cam": stream("h264")}));
     bench.wait_for_results(id, 3);
     bench.remove(id);
 }

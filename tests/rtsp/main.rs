@@ -46,6 +46,7 @@ struct Bench {
     events: mpsc::Receiver<Arc<Event>>,
     results: mpsc::Receiver<Seen>,
     processor: &'static str,
+    begun: std::time::Instant,
     _heard: (Subscription<HealthEvent>, Subscription<Arc<gst::Structure>>),
     _owner: Started,
     _ear: Ear,
@@ -88,7 +89,7 @@ impl Bench {
             },
         );
         let owner = owner(processor);
-        Self { runtime, events, results, processor, _heard: (health, output), _owner: owner, _ear: ear, _alone: alone }
+        Self { runtime, events, results, processor, begun: std::time::Instant::now(), _heard: (health, output), _owner: owner, _ear: ear, _alone: alone }
     }
 
     /// A managed feed that starts again at once, and for ever.
@@ -146,6 +147,7 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
+        eprintln!("TOOK {} {:?}", self.processor, self.begun.elapsed());
         let diagnostics: gst::Structure = glib::prelude::ObjectExt::property(&self.runtime.object(), "diagnostics");
         ear::hear(&diagnostics.to_string());
         for feed in self.runtime.feeds() {

@@ -31,7 +31,7 @@ fn a_source_that_is_restarted_alone_finds_the_feed_still_there() {
     bench.wait_for_results(beside, 3);
     let camera = pipeline.child("camera");
     // The end of the camera's stream is not that of the application's.
-    let source_pad = camera.static_pad("src").unwrap();
+    let source_pad = camera.src_pads().into_iter().next().unwrap();
     source_pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| match info.event() {
         Some(event) if event.type_() == gst::EventType::Eos => gst::PadProbeReturn::Drop,
         _ => gst::PadProbeReturn::Ok,

@@ -44,13 +44,15 @@ struct State {
     /// One count for each change of the fault.
     change: u64,
     refuses: bool,
+    /// Connections that were taken in silence.
+    silent: u64,
     connections: Vec<TcpStream>,
 }
 
 impl Proxy {
     /// Before the camera at that port.
     pub fn before(camera: u16) -> Self {
-        let state = State { camera, fault: Fault::None, change: 0, refuses: false, connections: Vec::new() };
+        let state = State { camera, fault: Fault::None, change: 0, refuses: false, silent: 0, connections: Vec::new() };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -73,6 +75,11 @@ impl Proxy {
     /// Another camera is there.
     pub fn lead_to(&self, camera: u16) {
         self.shared.lock().camera = camera;
+    }
+
+    /// Until somebody has connected to [`Fault::Silence`].
+    pub fn wait_for_silence(&self) {
+        drop(self.shared.changed.wait_while(self.shared.lock(), |state| state.silent == 0).unwrap());
     }
 
     /// Ends all connections.
@@ -132,6 +139,8 @@ fn accept(listener: TcpListener, shared: Arc<Shared>) -> thread::JoinHandle<()> 
             }
             state.connections.push(client.try_clone().unwrap());
             if state.fault == Fault::Silence {
+                state.silent += 1;
+                shared.changed.notify_all();
                 continue;
             }
             let Ok(camera) = TcpStream::connect((Ipv4Addr::LOCALHOST, state.camera)) else {

@@ -109,9 +109,13 @@ fn a_source_that_takes_the_place_of_another_is_looked_at() {
         feed(&bench, "require-tls"),
         server.uri("rtspt", "cam"),
     ));
-    // What is not chosen is upstream all the same: the selector may choose it at any time.
+    let feed = pipeline.child("f");
+    bench.wait_for_results(feed.property("feed-id"), 3);
+    let selector = pipeline.child("i");
+    selector.set_property("active-pad", selector.static_pad("sink_1"));
     let (code, _) = wait_for_error(&pipeline.bus);
     assert_eq!(code, "insecure-source-rejected");
+    stats(&feed);
 }
 
 /// Answers each request with the same words. Its port.
