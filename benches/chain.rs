@@ -3,8 +3,9 @@
 //! `cargo bench --bench chain`. The ceiling of a model is the best rate of ONNX Runtime with inputs that are ready, searched
 //! for as in the report. A frame costs the machine at least one frame of the one and five of the other, so the rate
 //! of both together is at most `1 / (1 / detector + 5 / classifier)`. All are measured in turn; the ceilings before and
-//! after the chain, so that a round in which the machine did not stay the same is seen. CPU time is told beside: who
-//! else uses the machine takes rate away, and hardly any of that.
+//! after the chain, so that a round in which the machine did not stay the same is seen. CPU time is told beside, and the
+//! verdict goes by the lesser of both: a machine that others use too flatters the chain, which has more threads than the
+//! library alone, in rate, and hardly in CPU time.
 
 mod common;
 #[allow(dead_code)]
@@ -62,9 +63,10 @@ fn main() {
         rates.push(seconds / chain.seconds);
         costs.push(cpu / chain.cpu);
     }
-    let verdict = if quantile(&mut rates, 0.5) >= GOAL { "pass" } else { "FAIL" };
-    println!("  rate of the chain / of both ceilings:   {}; goal {GOAL:.2}  {verdict}", spread(&mut rates));
+    let least = quantile(&mut rates, 0.5).min(quantile(&mut costs, 0.5));
+    println!("  rate of the chain / of both ceilings:   {}", spread(&mut rates));
     println!("  CPU time of both alone / of the chain:  {}", spread(&mut costs));
+    println!("  {least:.2}; goal {GOAL:.2}  {}", if least >= GOAL { "pass" } else { "FAIL" });
 }
 
 fn spread(ratios: &mut [f64]) -> String {
