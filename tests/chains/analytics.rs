@@ -81,7 +81,6 @@ fn tracks_in_analytics_metadata_count() {
         let mut relations = buffer.make_mut().meta_mut::<AnalyticsRelationMeta>().unwrap();
         let track = relations.add_tracking_mtd(7, gst::ClockTime::ZERO).unwrap().id();
         relations.set_relation(RelTypes::RELATE_TO, object, track).unwrap();
-        drop(relations);
         stage.push(&buffer);
     }
     for buffer in stage.pull_all() {
