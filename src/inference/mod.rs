@@ -25,6 +25,7 @@ mod provider;
 mod session;
 mod standard;
 mod text;
+mod trial;
 mod weights;
 
 pub use decode::{DecodeParams, Decoder, DecoderHints, DecoderKind, OutputSpec, TensorView, TensorViewData};
