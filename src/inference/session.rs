@@ -9,7 +9,10 @@ use ort::session::SessionInputValue;
 use ort::value::{DynValue, PrimitiveTensorElementType, TensorElementType, TensorRef, ValueType};
 
 use super::weights::{SharedSession, Weights};
-use super::{BatchDim, ElementType, Error, ErrorKind, InputSpec, Layout, TensorView, TensorViewData, ending};
+use super::{
+    BatchDim, ElementType, Error, ErrorKind, InputSpec, Layout, RAISE_LIMIT_OF_THREADS, TensorView, TensorViewData,
+    ending,
+};
 
 /// One instance of a model. Not shared: whoever runs it owns it.
 pub struct Session {
@@ -27,7 +30,14 @@ impl Session {
     pub(super) fn new(weights: &Arc<Weights>, input: &InputSpec, intra_op_threads: usize) -> Result<Self, Error> {
         let _inside = ending::enter()?;
         let session = weights.session(intra_op_threads).map_err(|reason| {
-            Error::new(ErrorKind::ModelInvalid, format!("one more instance of the model does not start: {reason}"))
+            let failure = format!("one more instance of the model does not start: {reason}");
+            match has_no_thread(&reason) {
+                true => Error::new(
+                    ErrorKind::NoThread,
+                    format!("{failure}; {RAISE_LIMIT_OF_THREADS}, or set `intra-op-threads` to 1"),
+                ),
+                false => Error::new(ErrorKind::ModelInvalid, failure),
+            }
         })?;
         Ok(Self { session, input: input.clone() })
     }
@@ -48,6 +58,11 @@ impl Session {
             .collect::<Result<Vec<_>, _>>()?;
         Ok(read(&views))
     }
+}
+
+/// ONNX Runtime says so in words only.
+pub(super) fn has_no_thread(reason: &ort::Error) -> bool {
+    reason.message().contains("pthread_create failed")
 }
 
 /// The frames as a tensor, where they lie.

@@ -2,6 +2,7 @@
 //! processor, a feed without frames, a run that does not end. No timer for each feed, no thread for each feed.
 
 use std::{
+    io,
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
@@ -32,17 +33,14 @@ impl Monitor {
     }
 
     /// Starts the thread where it does not run yet, unless it was stopped.
-    pub fn start(&self) {
+    pub fn start(&self) -> io::Result<()> {
         let mut thread = self.thread.lock();
-        if thread.is_some() || *self.stop.0.lock() {
-            return;
+        if thread.is_none() && !*self.stop.0.lock() {
+            let (runtime, stop) = (self.runtime.clone(), self.stop.clone());
+            let watch = move || watch(&runtime, &stop);
+            *thread = Some(Worker::start("nv-monitor".into(), "the monitor".into(), &self.detached, watch)?);
         }
-        let (runtime, stop) = (self.runtime.clone(), self.stop.clone());
-        let watch = move || watch(&runtime, &stop);
-        match Worker::start("nv-monitor".into(), "the monitor".into(), &self.detached, watch) {
-            Ok(worker) => *thread = Some(worker),
-            Err(error) => gst::error!(CAT, "cannot start the monitor: {error}; no timeout of a feed is kept"),
-        }
+        Ok(())
     }
 
     /// Ends the thread for good; waits for it unless it is the calling one.
@@ -95,6 +93,7 @@ fn look_around(runtime: &Runtime) {
             runtime.health().emit(|| feed.event("feed-stalled", Severity::Warning).duration("age", age));
         }
     }
+    runtime.0.pool.try_again();
     runtime.0.managed.tick(now);
     runtime.health().tick(now);
     runtime.0.timers.tick(now, &runtime.0.pool);
