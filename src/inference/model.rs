@@ -7,11 +7,10 @@ use ort::value::ValueType;
 
 use super::fingerprint::fingerprint;
 use super::library::{self, Library, library};
-use super::session::has_no_thread;
 use super::weights::{Weights, read_file, release_freed_memory};
 use super::{
-    DecoderKind, Error, ErrorKind, ExecutionProvider, ModelDescription, ModelInterface, RAISE_LIMIT_OF_THREADS,
-    Session, TensorSpec, describe, ending,
+    DecoderKind, Error, ErrorKind, ExecutionProvider, ModelDescription, ModelInterface, Session, TensorSpec, describe,
+    ending,
 };
 
 /// Everything that decides how a model is loaded and read.
@@ -141,11 +140,6 @@ fn of_model(config: &ModelConfig, error: Error) -> Error {
 
 /// ONNX Runtime refuses the file itself.
 fn unloadable(config: &ModelConfig, reason: &ort::Error) -> Error {
-    if has_no_thread(reason) {
-        let message =
-            format!("model {}: {}; {RAISE_LIMIT_OF_THREADS}", config.model.display(), one_line(reason.message()));
-        return Error::new(ErrorKind::NoThread, message);
-    }
     Error::new(
         ErrorKind::ModelInvalid,
         format!(

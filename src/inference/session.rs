@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::thread;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use ort::session::SessionInputValue;
 use ort::value::{DynValue, PrimitiveTensorElementType, TensorElementType, TensorRef, ValueType};
+use parking_lot::Mutex;
 
 use super::weights::{SharedSession, Weights};
 use super::{
@@ -29,15 +31,9 @@ impl fmt::Debug for Session {
 impl Session {
     pub(super) fn new(weights: &Arc<Weights>, input: &InputSpec, intra_op_threads: usize) -> Result<Self, Error> {
         let _inside = ending::enter()?;
+        check_threads(intra_op_threads.saturating_sub(1))?;
         let session = weights.session(intra_op_threads).map_err(|reason| {
-            let failure = format!("one more instance of the model does not start: {reason}");
-            match has_no_thread(&reason) {
-                true => Error::new(
-                    ErrorKind::NoThread,
-                    format!("{failure}; {RAISE_LIMIT_OF_THREADS}, or set `intra-op-threads` to 1"),
-                ),
-                false => Error::new(ErrorKind::ModelInvalid, failure),
-            }
+            Error::new(ErrorKind::ModelInvalid, format!("one more instance of the model does not start: {reason}"))
         })?;
         Ok(Self { session, input: input.clone() })
     }
@@ -60,9 +56,22 @@ impl Session {
     }
 }
 
-/// ONNX Runtime says so in words only.
-pub(super) fn has_no_thread(reason: &ort::Error) -> bool {
-    reason.message().contains("pthread_create failed")
+/// Whether so many threads are to be had. ONNX Runtime has to get all that it asks for: where it gets some, and then no
+/// more, it waits for ever for those to end.
+fn check_threads(count: usize) -> Result<(), Error> {
+    let gate = Mutex::new(());
+    let started = thread::scope(|scope| {
+        // They are all there at once.
+        let _closed = gate.lock();
+        (0..count).try_for_each(|_| thread::Builder::new().spawn_scoped(scope, || drop(gate.lock())).map(drop))
+    });
+    started.map_err(|reason| {
+        let message = format!(
+            "cannot start the {count} threads that run an instance beside its own: {reason}; {RAISE_LIMIT_OF_THREADS}, or \
+             set fewer `intra-op-threads`"
+        );
+        Error::new(ErrorKind::NoThread, message)
+    })
 }
 
 /// The frames as a tensor, where they lie.

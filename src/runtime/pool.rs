@@ -120,6 +120,11 @@ impl Pool {
         if state.threads.is_empty() { self.shared.start_thread(&mut state) } else { Ok(()) }
     }
 
+    /// One more thread, before a job that may block for long: others still find one when no more are to be had then.
+    pub fn grow(&self) -> io::Result<()> {
+        self.shared.start_thread(&mut self.shared.state.lock())
+    }
+
     /// Starts a thread for jobs that wait because none was to be had before. Called by the monitor.
     pub fn try_again(&self) {
         let mut state = self.shared.state.lock();
@@ -206,7 +211,10 @@ impl Shared {
         let mut state = self.state.lock();
         loop {
             let Some(queued) = state.jobs.front() else {
-                if state.closed || self.work.wait_for(&mut state, IDLE).timed_out() && state.jobs.is_empty() {
+                let idle = !state.closed && self.work.wait_for(&mut state, IDLE).timed_out() && state.jobs.is_empty();
+                // The last one stays while others are in jobs, which may block: perhaps no other is to be had then.
+                let is_spare = !state.busy.is_empty() && state.threads.len() == state.busy.len() + 1;
+                if state.closed || idle && !is_spare {
                     break;
                 }
                 continue;

@@ -3,7 +3,7 @@
 use std::{fs, sync::mpsc, thread, time::Duration};
 
 use gst::prelude::*;
-use gstnextvision::runtime::{CustomPipelinePolicy, Runtime};
+use gstnextvision::runtime::{CustomPipelinePolicy, ErrorCode, ManagedFeedConfig, Runtime};
 
 use super::{
     Limited, bound_by_limit_of_threads,
@@ -71,37 +71,36 @@ pub fn nobody_gets_one() {
     goes_on();
 
     let runtime = Runtime::get();
+    runtime.configure(|config| config.custom_pipeline_policy = CustomPipelinePolicy::AllowTrusted).unwrap();
     let (tell, events) = mpsc::channel();
     let _events = runtime.health().subscribe(|| true, move |told| _ = tell.send(told.event.name));
     let wait_for = |name| while events.recv_timeout(FAR).unwrap_or_else(|_| panic!("no {name}")) != name {};
-    runtime.configure(|config| config.custom_pipeline_policy = CustomPipelinePolicy::AllowTrusted).unwrap();
+    let managed = |source: &str| {
+        let feed = format!("feed, processor-id=threads, restart-delay=1000000, pipeline=\"{source}\"");
+        runtime.add_managed_feed(ManagedFeedConfig::from_structure(&feed.parse::<gst::Structure>().unwrap()).unwrap())
+    };
+    // It fails after its frame, and is started again at once.
+    let restarted = managed("videotestsrc num-buffers=1 ! identity error-after=1").unwrap();
+    wait_for("feed-restarting");
 
     let refused = Started::new(&format!("nvbatch processor-id=refused decoder=tensors model={}", model("mean")));
-    let stream = Started::new("videotestsrc ! nvfeed processor-id=threads");
-    let managed = "feed, processor-id=threads, restart-delay=1000000, pipeline=videotestsrc";
-    let managed: gst::Structure = managed.parse().unwrap();
-    let id: u64;
     {
         let Some(_limited) = no_more_threads() else { return };
         assert!(refused.set_state(gst::State::Ready).is_err());
         assert_told(&refused);
-        // Its source is GStreamer's, and so is the error.
-        assert!(stream.set_state(gst::State::Playing).is_err());
-        id = runtime.object().emit_by_name("add-feed", &[&managed]);
-        wait_for("feed-restarting");
+        let error = managed("videotestsrc").unwrap_err();
+        assert_eq!((error.code, error.message.contains("ulimit -u")), (ErrorCode::ThreadSpawnFailed, true), "{error}");
         goes_on();
     }
-    wait_for("feed-recovered");
-    runtime.remove_feed(id).unwrap();
-    stream.set_state(gst::State::Null).unwrap();
-    stream.set_state(gst::State::Playing).unwrap();
-    assert!(next_result(&stream.bus).is_some());
+    runtime.remove_feed(restarted).unwrap();
+    refused.set_state(gst::State::Null).unwrap();
     refused.set_state(gst::State::Ready).unwrap();
+    let added = managed("videotestsrc").unwrap();
+    wait_for("feed-attached");
     goes_on();
-    for name in ["f"] {
-        let stats = stats(&bystander.child(name));
-        assert_eq!(count(&stats, "errors"), 0, "{stats}");
-    }
+    runtime.remove_feed(added).unwrap();
+    let stats = stats(&bystander.child("f"));
+    assert_eq!(count(&stats, "errors"), 0, "{stats}");
     assert!(runtime.snapshot().feeds.values().all(|feed| feed.is_conserved()));
 }
 
