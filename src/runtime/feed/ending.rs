@@ -96,6 +96,9 @@ impl Feed {
         let left_behind = {
             let mut state = self.state.lock();
             self.wait_for_handler(&mut state);
+            // Whoever got the last frame does not ask again: a shutdown at this moment would wait for it.
+            state.handed_out = false;
+            self.changed.notify_all();
             std::mem::take(&mut state.left_behind)
         };
         if left_behind {
