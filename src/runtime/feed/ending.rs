@@ -98,7 +98,7 @@ impl Feed {
             self.wait_for_handler(&mut state);
             // Whoever got the last frame does not ask again: a shutdown at this moment would wait for it.
             state.handed_out = false;
-            self.changed.notify_all();
+            self.left.notify_all();
             std::mem::take(&mut state.left_behind)
         };
         if left_behind {
