@@ -1,4 +1,5 @@
-//! What a linked `nvbatch` costs a frame beyond the model's run: taking it, preparing it, and adding 20 objects as metadata.
+//! What a linked `nvbatch` costs a frame beyond the model's run: preparing its picture, adding 20 objects as metadata, and
+//! handing it from upstream's thread to the instance's and on to the source pad's.
 //!
 //! `cargo bench --bench linked`. Time of all threads on the CPU, which other users of the machine disturb least; the ways
 //! are measured in turn, and each figure is the median of the rounds.
@@ -6,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use gst::prelude::*;
-use gstnextvision::inference::{DecoderKind, Model, ModelConfig};
+use gstnextvision::inference::{DecoderKind, InputSpec, Model, ModelConfig, Preprocessor};
 
 const FRAMES: u32 = 3000;
 const ROUNDS: usize = 9;
@@ -25,15 +26,16 @@ fn main() {
     .expect("the processor's line");
     owner.set_state(gst::State::Playing).expect("the model loads");
 
-    let [mut added, mut all] = [Vec::new(), Vec::new()];
+    let [mut added, mut prepared, mut all] = [Vec::new(), Vec::new(), Vec::new()];
     // The first round warms up.
     for round in 0..=ROUNDS {
-        let library = library_alone(&model);
+        let (library, preparing) = alone(&model);
         let without = pipeline("");
         let nothing = pipeline("! nvbatch processor-id=linked leaky=no threshold=1");
         let objects = pipeline("! nvbatch processor-id=linked leaky=no");
         if round > 0 {
             added.push(objects - nothing);
+            prepared.push(preparing);
             all.push(objects - without - library);
         }
     }
@@ -42,6 +44,7 @@ fn main() {
         "A linked nvbatch, 224x224 RGB, 20 objects, the median of {ROUNDS} rounds of {FRAMES} frames; a frame costs"
     );
     println!("  the metadata:                {:5.1} us   (goal {GOAL:.0})", median(&mut added));
+    println!("  preparing the picture:       {:5.1} us", median(&mut prepared));
     println!("  all beyond the model's run:  {:5.1} us", median(&mut all));
 }
 
@@ -61,8 +64,8 @@ fn pipeline(middle: &str) -> f64 {
     spent / f64::from(FRAMES)
 }
 
-/// The same for the library with an input that is ready.
-fn library_alone(path: &Path) -> f64 {
+/// The same for the library with an input that is ready, and for writing that input; on one thread.
+fn alone(path: &Path) -> (f64, f64) {
     let config = ModelConfig {
         model: PathBuf::from(path),
         decoder: DecoderKind::Tensors,
@@ -71,11 +74,25 @@ fn library_alone(path: &Path) -> f64 {
     };
     let model = Model::load(&config).expect("the model loads");
     let mut session = model.session().expect("a session");
-    let input = vec![0; model.description().input.frame_bytes()];
+    let spec = &model.description().input;
+    let input = vec![0; spec.frame_bytes()];
+    let library = of_each(|| session.run(&input, 1, |_| ()).expect("the model runs"));
+    (library, preparing(spec, input))
+}
+
+fn preparing(spec: &InputSpec, mut place: Vec<u8>) -> f64 {
+    let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, 224, 224).build().expect("a valid size");
+    let buffer = gst::Buffer::with_size(info.size()).expect("memory");
+    let mut preprocessor = Preprocessor::new(&info, spec).expect("a preprocessor");
+    of_each(|| {
+        preprocessor.write(&buffer, None, &mut place).expect("a picture");
+    })
+}
+
+/// Microseconds of CPU time that each of so many takes.
+fn of_each(mut one: impl FnMut()) -> f64 {
     let begun = cpu_time();
-    for _ in 0..FRAMES {
-        session.run(&input, 1, |_| ()).expect("the model runs");
-    }
+    (0..FRAMES).for_each(|_| one());
     (cpu_time() - begun) / f64::from(FRAMES)
 }
 

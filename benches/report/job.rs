@@ -7,7 +7,7 @@ pub const VARIABLE: &str = "NV_BENCH_JOB";
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Job {
-    /// What to measure: `feeds`, `library`, `search` or `converter`.
+    /// What to measure: `feeds`, `library`, `share`, `search` or `converter`.
     pub task: Task,
     /// How a peer is to do it, where it has several ways of its own.
     pub mode: String,
@@ -23,7 +23,7 @@ pub struct Job {
     /// Frames that each source brings before it ends; without, it runs on until the window is over. With it the
     /// window is from the first frame to the last.
     pub frames: Option<u64>,
-    /// For `library`.
+    /// For `library` and `share`.
     pub setting: Option<Setting>,
 }
 
@@ -32,6 +32,7 @@ pub struct Job {
 pub enum Task {
     Feeds,
     Library,
+    Share,
     Search,
     Converter,
 }
@@ -92,6 +93,15 @@ impl Figures {
     pub fn cpu_per_thousand(&self) -> f64 {
         self.cpu_seconds * 1000.0 / self.frames as f64
     }
+}
+
+/// What `share` answers, several times: feeds over the library alone, in the same seconds.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Share {
+    /// Of frames a second.
+    pub rate: f64,
+    /// Of CPU seconds a frame.
+    pub cpu: f64,
 }
 
 /// What `search` answers: the best setting, and what one run of one frame takes while nothing else runs.

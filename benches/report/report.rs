@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     goals::Goal,
-    job::{Conversion, Figures, Found},
+    job::{Conversion, Figures, Found, Share},
     ways::CEILING,
 };
 
@@ -53,7 +53,9 @@ pub struct Cell {
     pub peak_mb: Option<Spread>,
     pub p50_ms: Option<Spread>,
     pub p99_ms: Option<Spread>,
-    /// Rate over that of the library alone in the same round.
+    /// Of us: what share of the library's rate came out, in turns with it, see `worker/share.rs`.
+    pub shares: Vec<Share>,
+    /// The shares, or else the rate over that of the library alone in the same round.
     pub of_ceiling: Option<Spread>,
 }
 
@@ -87,6 +89,7 @@ impl Cell {
             peak_mb: None,
             p50_ms: None,
             p99_ms: None,
+            shares: Vec::new(),
             of_ceiling: None,
         }
     }
@@ -126,6 +129,9 @@ impl Report {
     }
 
     fn of_ceiling(&self, cell: &Cell) -> Option<Spread> {
+        if !cell.shares.is_empty() {
+            return Spread::of(cell.shares.iter().map(|share| share.rate));
+        }
         cell.over(self.cell(cell.case, cell.feeds, CEILING)?, Figures::rate)
     }
 }

@@ -7,10 +7,10 @@ use crate::{
     cases::{CASES, Case},
     child::ask,
     goals,
-    job::{Conversion, Figures, Found, Job, Task},
+    job::{Conversion, Figures, Found, Job, Share, Task},
     options::Options,
     report::{Cell, Count, Report, Spread},
-    ways::{OURS, SETUP, WAYS, Way},
+    ways::{CEILING, OURS, SETUP, WAYS, Way},
 };
 
 /// Seconds for which one setting of the library is looked at.
@@ -48,6 +48,9 @@ pub fn run(options: &Options) -> Report {
             };
             println!("[{done}/{total}] {:<8} {:>2} x  {:<28} {told}", case.id, cell.feeds, way.title);
             cell.add(figures);
+            if way.id == OURS && !case.is_live() {
+                cell.shares.extend(shares(case, cell.feeds, options, &report.found));
+            }
         }
         if options.takes_way(OURS) {
             conversions.extend(ask::<Conversion>(own(), &Job { task: Task::Converter, ..cases_job(cases.first()) }));
@@ -136,6 +139,16 @@ fn measure(
     }
     let figures: Figures = ask(way, &job)?;
     if figures.frames == 0 { Err("no result came out".into()) } else { Ok(figures) }
+}
+
+/// What of the library's rate comes out of our feeds; nothing where the library is not asked for.
+fn shares(case: &Case, feeds: usize, options: &Options, found: &BTreeMap<String, Found>) -> Vec<Share> {
+    let Some(found) = found.get(case.model).filter(|_| options.takes_way(CEILING)) else { return Vec::new() };
+    let job = Job { task: Task::Share, setting: Some(found.setting), ..case.job(feeds, options.window) };
+    ask(own(), &job).unwrap_or_else(|reason| {
+        println!("share of the ceiling: {reason}");
+        Vec::new()
+    })
 }
 
 fn own() -> &'static Way {

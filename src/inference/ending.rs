@@ -43,21 +43,37 @@ impl Drop for Inside {
     }
 }
 
-unsafe extern "C" {
-    /// Of the C libraries of Linux: as `atexit`, and tells with which status the process ends.
-    fn on_exit(call: extern "C" fn(libc::c_int, *mut libc::c_void), argument: *mut libc::c_void) -> libc::c_int;
-}
-
 /// Watches for the end, from now on. What is registered last is called first: so this has to come after ONNX Runtime
 /// has made what it takes down. Some of it is made when it starts, some with the first model: hence a place for each.
 pub(super) fn watch(once: &'static Once) {
-    once.call_once(|| {
-        // SAFETY: the function stays where it is: neither GStreamer nor anybody else unloads a plugin.
-        unsafe { on_exit(close, std::ptr::null_mut()) };
-    });
+    once.call_once(at_exit);
 }
 
-extern "C" fn close(status: libc::c_int, _: *mut libc::c_void) {
+#[cfg(target_env = "gnu")]
+fn at_exit() {
+    unsafe extern "C" {
+        /// As `atexit`, and tells with which status the process ends.
+        fn on_exit(call: extern "C" fn(libc::c_int, *mut libc::c_void), argument: *mut libc::c_void) -> libc::c_int;
+    }
+    extern "C" fn call(status: libc::c_int, _: *mut libc::c_void) {
+        close(status);
+    }
+    // SAFETY: the function stays where it is: neither GStreamer nor anybody else unloads a plugin.
+    unsafe { on_exit(call, std::ptr::null_mut()) };
+}
+
+/// Other C libraries, such as musl, do not tell the status: a run that outlasts the patience makes it a failure.
+#[cfg(not(target_env = "gnu"))]
+fn at_exit() {
+    extern "C" fn call() {
+        close(libc::EXIT_FAILURE);
+    }
+    // SAFETY: as for glibc; musl never unloads a library.
+    unsafe { libc::atexit(call) };
+}
+
+/// `status` is what the process ends with where somebody stays inside.
+fn close(status: libc::c_int) {
     let until = Instant::now() + PATIENCE;
     let mut door = DOOR.lock();
     door.closed = true;

@@ -11,6 +11,8 @@ pub enum ErrorKind {
     ProviderUnavailable,
     /// ONNX Runtime is missing, too old, or not ONNX Runtime.
     OnnxRuntimeMissing,
+    /// The system gives the process no more threads.
+    NoThread,
     /// A setting contradicts another one or the model.
     InvalidConfig,
     /// One frame cannot be read as its caps say.
@@ -18,6 +20,9 @@ pub enum ErrorKind {
     /// The model ran and failed, or its outputs are not what its decoder reads.
     RunFailed,
 }
+
+/// The way out where there is no thread to be had.
+pub const RAISE_LIMIT_OF_THREADS: &str = "raise the limit of threads (`ulimit -u`, or the container's `pids` limit)";
 
 /// An error with a message that says what was wrong, with which value, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use once_cell::sync::OnceCell;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 
-use super::{Error, ErrorKind, ending};
+use super::{Error, ErrorKind, RAISE_LIMIT_OF_THREADS, ending};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("nextvision-onnxruntime", gst::DebugColorFlags::empty(), Some("What ONNX Runtime says"))
@@ -38,7 +38,10 @@ pub(super) fn library() -> Result<&'static Library, Error> {
         // Its own threads, which live as long as the process, take the name of the one that starts it.
         let start = || start(&find(&candidates())?);
         let started = thread::Builder::new().name("onnxruntime".into()).spawn(start);
-        let started = started.map_err(|error| missing(&format!("no thread to start it on ({error})")))?;
+        let started = started.map_err(|error| {
+            let message = format!("cannot start a thread to start ONNX Runtime on: {error}; {RAISE_LIMIT_OF_THREADS}");
+            Error::new(ErrorKind::NoThread, message)
+        })?;
         started.join().unwrap_or_else(|_| Err(missing("it panicked when it was started")))
     })
 }

@@ -25,11 +25,12 @@ mod provider;
 mod session;
 mod standard;
 mod text;
+mod trial;
 mod weights;
 
 pub use decode::{DecodeParams, Decoder, DecoderHints, DecoderKind, OutputSpec, TensorView, TensorViewData};
 pub use description::{ModelDescription, ModelInterface, TensorSpec, describe};
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, RAISE_LIMIT_OF_THREADS};
 pub use geometry::{Placement, Region};
 pub use input::{BatchDim, ColorOrder, ElementType, Fit, InputSpec, Layout};
 pub use model::{Model, ModelConfig};

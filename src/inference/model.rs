@@ -10,7 +10,7 @@ use super::library::{self, Library, library};
 use super::weights::{Weights, read_file, release_freed_memory};
 use super::{
     DecoderKind, Error, ErrorKind, ExecutionProvider, ModelDescription, ModelInterface, Session, TensorSpec, describe,
-    ending,
+    ending, trial,
 };
 
 /// Everything that decides how a model is loaded and read.
@@ -43,10 +43,19 @@ pub struct Model {
 impl Model {
     /// Reads, checks and prepares the model; may take long. Loads ONNX Runtime where that has not happened yet.
     pub fn load(config: &ModelConfig) -> Result<Self, Error> {
-        let (weights, interface) = prepare(config)?;
-        let (description, warnings) = describe(config, &interface).map_err(|error| of_model(config, error))?;
+        let (weights, mut interface) = prepare(config)?;
+        let weights = Arc::new(weights);
+        let mut described = describe(config, &interface);
+        let says_too_little = described.is_err() || config.decoder == DecoderKind::Tensors;
+        if says_too_little
+            && trial::tells_more(&interface)
+            && trial::fill_in(config, &weights, &mut interface).is_some()
+        {
+            described = describe(config, &interface);
+        }
+        let (description, warnings) = described.map_err(|error| of_model(config, error))?;
         Ok(Self {
-            weights: Arc::new(weights),
+            weights,
             path: config.model.clone(),
             intra_op_threads: config.intra_op_threads,
             description,

@@ -2,14 +2,19 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::thread;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use ort::session::SessionInputValue;
 use ort::value::{DynValue, PrimitiveTensorElementType, TensorElementType, TensorRef, ValueType};
+use parking_lot::Mutex;
 
 use super::weights::{SharedSession, Weights};
-use super::{BatchDim, ElementType, Error, ErrorKind, InputSpec, Layout, TensorView, TensorViewData, ending};
+use super::{
+    BatchDim, ElementType, Error, ErrorKind, InputSpec, Layout, RAISE_LIMIT_OF_THREADS, TensorView, TensorViewData,
+    ending,
+};
 
 /// One instance of a model. Not shared: whoever runs it owns it.
 pub struct Session {
@@ -26,6 +31,7 @@ impl fmt::Debug for Session {
 impl Session {
     pub(super) fn new(weights: &Arc<Weights>, input: &InputSpec, intra_op_threads: usize) -> Result<Self, Error> {
         let _inside = ending::enter()?;
+        check_threads(intra_op_threads.saturating_sub(1))?;
         let session = weights.session(intra_op_threads).map_err(|reason| {
             Error::new(ErrorKind::ModelInvalid, format!("one more instance of the model does not start: {reason}"))
         })?;
@@ -48,6 +54,24 @@ impl Session {
             .collect::<Result<Vec<_>, _>>()?;
         Ok(read(&views))
     }
+}
+
+/// Whether so many threads are to be had. ONNX Runtime has to get all that it asks for: where it gets some, and then no
+/// more, it waits for ever for those to end.
+fn check_threads(count: usize) -> Result<(), Error> {
+    let gate = Mutex::new(());
+    let started = thread::scope(|scope| {
+        // They are all there at once.
+        let _closed = gate.lock();
+        (0..count).try_for_each(|_| thread::Builder::new().spawn_scoped(scope, || drop(gate.lock())).map(drop))
+    });
+    started.map_err(|reason| {
+        let message = format!(
+            "cannot start the {count} threads that run an instance beside its own: {reason}; {RAISE_LIMIT_OF_THREADS}, or \
+             set fewer `intra-op-threads`"
+        );
+        Error::new(ErrorKind::NoThread, message)
+    })
 }
 
 /// The frames as a tensor, where they lie.

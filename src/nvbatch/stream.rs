@@ -345,8 +345,9 @@ impl Stream {
             }
         };
         if self.src_pad.start_task(task).is_err() {
-            gst::error!(CAT, obj = self.src_pad, "the task does not start");
-            self.halt(gst::FlowError::Error);
+            let reason = std::io::Error::other("GStreamer has none to give");
+            let error = self.fail(&Error::no_thread("the task of the source pad", &reason));
+            self.halt(error);
         }
     }
 

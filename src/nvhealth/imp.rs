@@ -66,7 +66,9 @@ impl ObjectImpl for NvHealth {
         match name {
             "interval" => {
                 self.settings.lock().interval = value.get().unwrap_or(DEFAULT_INTERVAL);
-                self.restart_diagnostics();
+                if let Err(error) = self.restart_diagnostics() {
+                    error.post_warning(&*self.obj(), &format!("{error}; no diagnostics are posted"));
+                }
             }
             "scope" => self.settings.lock().scope = value.get().unwrap_or_default(),
             _ => self.set_limit(name, value),
@@ -145,25 +147,28 @@ impl NvHealth {
             },
         );
         *self.watch.lock() = Some(Watch { runtime, _events: events, diagnostics: None });
-        self.restart_diagnostics();
-        Ok(())
+        self.restart_diagnostics().inspect_err(|_| {
+            let watch = self.watch.lock().take();
+            drop(watch);
+        })
     }
 
-    fn restart_diagnostics(&self) {
+    fn restart_diagnostics(&self) -> Result<(), Error> {
         let interval = self.settings.lock().interval;
-        let Some(runtime) = self.watch.lock().as_ref().map(|watch| watch.runtime.clone()) else { return };
+        let Some(runtime) = self.watch.lock().as_ref().map(|watch| watch.runtime.clone()) else { return Ok(()) };
         let element = self.obj().downgrade();
         let post = move || {
             if let Some(element) = element.upgrade() {
                 element.imp().post_diagnostics();
             }
         };
-        let diagnostics = (interval > 0).then(|| runtime.every(interval, post));
+        let diagnostics = (interval > 0).then(|| runtime.every(interval, post)).transpose()?;
         let before = match &mut *self.watch.lock() {
             Some(watch) => std::mem::replace(&mut watch.diagnostics, diagnostics),
             None => diagnostics,
         };
         drop(before);
+        Ok(())
     }
 
     fn post_event(&self, event: &HealthEvent) {

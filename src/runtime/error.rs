@@ -1,11 +1,11 @@
 //! Everything that can be refused, with its code and the way out.
 
-use std::fmt;
+use std::{fmt, io};
 
 use gst::prelude::*;
 
 use super::redact;
-use crate::inference;
+use crate::inference::{self, RAISE_LIMIT_OF_THREADS};
 
 /// The `code` of an `nv-error`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -72,6 +72,14 @@ impl Error {
         Self::new(
             ErrorCode::FeedNotFound,
             format!("there is no managed feed {id} (any more): use an id that add-feed gave, until its feed-stopped"),
+        )
+    }
+
+    /// `what` is the thread, such as "a thread to load a model"; the system said why there is none.
+    pub fn no_thread(what: impl fmt::Display, reason: &io::Error) -> Self {
+        Self::new(
+            ErrorCode::ThreadSpawnFailed,
+            format!("cannot start {what}: {reason}; {RAISE_LIMIT_OF_THREADS}, or end other programs of this user"),
         )
     }
 
@@ -165,6 +173,7 @@ impl From<inference::Error> for Error {
             ErrorKind::ModelInvalid | ErrorKind::RunFailed => ErrorCode::ModelInvalid,
             ErrorKind::ProviderUnavailable => ErrorCode::ProviderUnavailable,
             ErrorKind::OnnxRuntimeMissing => ErrorCode::OnnxruntimeMissing,
+            ErrorKind::NoThread => ErrorCode::ThreadSpawnFailed,
             ErrorKind::InvalidConfig | ErrorKind::InvalidFrame => ErrorCode::InvalidConfig,
         };
         Self::new(code, error.message)

@@ -23,13 +23,9 @@ pub fn start(processor: &Arc<Processor>, index: usize, session: Session) -> Resu
     let serve = move || Instance { processor: &worker, index, session: Some(session) }.serve();
     let started = Worker::start(format!("nv-instance-{index}"), label, &processor.detached, serve);
     let instance = started.map_err(|error| {
-        Error::new(
-            ErrorCode::ThreadSpawnFailed,
-            format!(
-                "cannot start thread {index} of processor '{}': {error}; raise the limit of threads (`ulimit -u`) or set fewer `instances`",
-                processor.id()
-            ),
-        )
+        let thread = format!("thread {index} of processor '{}'", processor.id());
+        let Error { message, .. } = Error::no_thread(thread, &error);
+        Error::new(ErrorCode::ThreadSpawnFailed, format!("{message}, or set fewer `instances`"))
     })?;
     processor.instance_started(instance);
     Ok(())

@@ -2,6 +2,7 @@
 //! processor, a feed without frames, a run that does not end. No timer for each feed, no thread for each feed.
 
 use std::{
+    io,
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
@@ -9,7 +10,8 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 
 use super::{
-    CAT, Error, ErrorCode, clock,
+    CAT, Error, ErrorCode,
+    clock::{self, Time},
     health::{Event, Severity},
     registry::{Inner, Runtime},
     stop_reason::StopReason,
@@ -18,6 +20,11 @@ use super::{
 
 /// How late what it looks for may be noticed.
 const PERIOD: Duration = Duration::from_millis(50);
+
+/// A round that comes so late was kept from coming, as was all else: the process was stopped, or the machine is.
+const STANDSTILL: Time = 1_000_000_000;
+/// Nobody is called late for so long after a standstill: whoever was about to be in time still is.
+const RECOVERY: Time = 1_000_000_000;
 
 pub struct Monitor {
     runtime: Weak<Inner>,
@@ -32,17 +39,14 @@ impl Monitor {
     }
 
     /// Starts the thread where it does not run yet, unless it was stopped.
-    pub fn start(&self) {
+    pub fn start(&self) -> io::Result<()> {
         let mut thread = self.thread.lock();
-        if thread.is_some() || *self.stop.0.lock() {
-            return;
+        if thread.is_none() && !*self.stop.0.lock() {
+            let (runtime, stop) = (self.runtime.clone(), self.stop.clone());
+            let watch = move || watch(&runtime, &stop);
+            *thread = Some(Worker::start("nv-monitor".into(), "the monitor".into(), &self.detached, watch)?);
         }
-        let (runtime, stop) = (self.runtime.clone(), self.stop.clone());
-        let watch = move || watch(&runtime, &stop);
-        match Worker::start("nv-monitor".into(), "the monitor".into(), &self.detached, watch) {
-            Ok(worker) => *thread = Some(worker),
-            Err(error) => gst::error!(CAT, "cannot start the monitor: {error}; no timeout of a feed is kept"),
-        }
+        Ok(())
     }
 
     /// Ends the thread for good; waits for it unless it is the calling one.
@@ -57,6 +61,7 @@ impl Monitor {
 }
 
 fn watch(runtime: &Weak<Inner>, (stop, stopped): &(Mutex<bool>, Condvar)) {
+    let mut punctuality = Punctuality::new(clock::now());
     loop {
         {
             let mut stop = stop.lock();
@@ -68,12 +73,38 @@ fn watch(runtime: &Weak<Inner>, (stop, stopped): &(Mutex<bool>, Condvar)) {
             }
         }
         let Some(inner) = runtime.upgrade() else { return };
-        look_around(&Runtime(inner));
+        let (runtime, now) = (Runtime(inner), clock::now());
+        runtime.0.pool.try_again();
+        if punctuality.may_judge(now) {
+            look_who_is_late(&runtime, now);
+        }
+        runtime.health().tick(now);
+        runtime.0.timers.tick(now, &runtime.0.pool);
     }
 }
 
-fn look_around(runtime: &Runtime) {
-    let now = clock::now();
+/// When rounds come.
+struct Punctuality {
+    last: Time,
+    lenient_until: Time,
+}
+
+impl Punctuality {
+    fn new(now: Time) -> Self {
+        Self { last: now, lenient_until: now }
+    }
+
+    /// Whether what is late in the round of now is so by its own fault.
+    fn may_judge(&mut self, now: Time) -> bool {
+        if now.saturating_sub(self.last) > STANDSTILL {
+            self.lenient_until = now.saturating_add(RECOVERY);
+        }
+        self.last = now;
+        now >= self.lenient_until
+    }
+}
+
+fn look_who_is_late(runtime: &Runtime, now: Time) {
     for feed in runtime.feeds() {
         if let Some((since, timeout)) = feed.pending()
             && now.saturating_sub(since) >= timeout
@@ -96,8 +127,6 @@ fn look_around(runtime: &Runtime) {
         }
     }
     runtime.0.managed.tick(now);
-    runtime.health().tick(now);
-    runtime.0.timers.tick(now, &runtime.0.pool);
     for processor in runtime.processors() {
         let frames = processor.give_up_on_late_runs(now);
         if frames > 0 {
@@ -106,5 +135,20 @@ fn look_around(runtime: &Runtime) {
                 Event::new("batch-timeout", Severity::Error).of_processor(processor.id()).sum("frames", frames)
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_late_after_a_standstill() {
+        let mut rounds = Punctuality::new(0);
+        let second = 1_000_000_000;
+        assert!(rounds.may_judge(50_000_000) && rounds.may_judge(second));
+        // Ten seconds of nothing.
+        assert!(!rounds.may_judge(11 * second) && !rounds.may_judge(12 * second - 1));
+        assert!(rounds.may_judge(12 * second));
     }
 }

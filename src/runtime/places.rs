@@ -56,6 +56,7 @@ impl Runtime {
 
     fn take_place(&self, feed: impl FnOnce(u64) -> Feed) -> Result<(Arc<Feed>, Option<Arc<Processor>>), Error> {
         static IDS: AtomicU64 = AtomicU64::new(1);
+        self.prepare_threads()?;
         let (feed, processor) = {
             let mut registry = self.0.registry.lock();
             registry.check_place()?;
@@ -102,7 +103,6 @@ impl Runtime {
     }
 
     fn announce(&self, feed: &Feed) {
-        self.0.monitor.start();
         self.0.health.emit(|| Event::new("feed-added", Severity::Info).of_feed(feed.id(), feed.name()));
     }
 

@@ -7,6 +7,7 @@
 use std::{
     cell::Cell,
     collections::{HashMap, VecDeque},
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::{self, JoinHandle, ThreadId},
@@ -107,9 +108,28 @@ impl Pool {
         let mut state = self.shared.state.lock();
         state.jobs.push_back(Queued { since: Instant::now(), label: label.clone(), job: Box::new(job) });
         if state.threads.len() == state.busy.len() {
-            self.shared.start_thread(&mut state);
+            self.shared.start_thread_if_possible(&mut state);
         } else {
             self.shared.work.notify_one();
+        }
+    }
+
+    /// Sees to it that there is a thread, for whoever is about to need one and can still be told that there is none.
+    pub fn prepare(&self) -> io::Result<()> {
+        let mut state = self.shared.state.lock();
+        if state.threads.is_empty() { self.shared.start_thread(&mut state) } else { Ok(()) }
+    }
+
+    /// One more thread, before a job that may block for long: others still find one when no more are to be had then.
+    pub fn grow(&self) -> io::Result<()> {
+        self.shared.start_thread(&mut self.shared.state.lock())
+    }
+
+    /// Starts a thread for jobs that wait because none was to be had before. Called by the monitor.
+    pub fn try_again(&self) {
+        let mut state = self.shared.state.lock();
+        if !state.jobs.is_empty() && state.threads.len() == state.busy.len() {
+            self.shared.start_thread_if_possible(&mut state);
         }
     }
 
@@ -171,12 +191,17 @@ impl Drop for Pool {
 
 impl Shared {
     /// The lock is held so that the new thread, should it end at once, finds its handle.
-    fn start_thread(self: &Arc<Self>, state: &mut State) {
+    fn start_thread(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
         let shared = self.clone();
-        match thread::Builder::new().name("nv-pool".into()).spawn(move || shared.serve()) {
-            Ok(handle) => _ = state.threads.insert(handle.thread().id(), handle),
-            // Whoever is busy takes the job when done, and the next job tries again.
-            Err(error) => gst::error!(CAT, "cannot start a pool thread: {error}"),
+        let handle = thread::Builder::new().name("nv-pool".into()).spawn(move || shared.serve())?;
+        state.threads.insert(handle.thread().id(), handle);
+        Ok(())
+    }
+
+    /// Where it is not, whoever is busy takes the job when done, or the monitor tries again.
+    fn start_thread_if_possible(self: &Arc<Self>, state: &mut State) {
+        if let Err(error) = self.start_thread(state) {
+            gst::error!(CAT, "cannot start a pool thread: {error}");
         }
     }
 
@@ -186,7 +211,10 @@ impl Shared {
         let mut state = self.state.lock();
         loop {
             let Some(queued) = state.jobs.front() else {
-                if state.closed || self.work.wait_for(&mut state, IDLE).timed_out() && state.jobs.is_empty() {
+                let idle = !state.closed && self.work.wait_for(&mut state, IDLE).timed_out() && state.jobs.is_empty();
+                // The last one stays while others are in jobs, which may block: perhaps no other is to be had then.
+                let is_spare = !state.busy.is_empty() && state.threads.len() == state.busy.len() + 1;
+                if state.closed || idle && !is_spare {
                     break;
                 }
                 continue;
@@ -201,7 +229,7 @@ impl Shared {
             state.next_job += 1;
             state.busy.push(Busy { thread: this, job: number, began: Instant::now(), label, left_behind: false });
             if state.threads.len() == state.busy.len() && !state.jobs.is_empty() {
-                self.start_thread(&mut state);
+                self.start_thread_if_possible(&mut state);
             }
             self.changed.notify_all();
             drop(state);

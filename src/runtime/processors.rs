@@ -16,6 +16,7 @@ use super::{
 impl Runtime {
     /// Loads a model and starts its instances; may take long, and nothing else waits meanwhile.
     pub fn add_processor(&self, config: ProcessorConfig) -> Result<OwnedProcessor, Error> {
+        self.prepare_threads()?;
         let id = config.id.clone();
         let startup = Startup::new(&config);
         {
@@ -33,7 +34,6 @@ impl Runtime {
             }
             registry.processors.insert(id.clone(), Slot::Starting(startup.clone()));
         }
-        self.0.monitor.start();
         let origin = config.origin.clone();
         let begun = clock::now();
         let started = startup.run(config, &self.0.health, self.0.pool.detached());

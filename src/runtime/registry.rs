@@ -124,9 +124,17 @@ impl Runtime {
 
     /// Has `job` done on the pool each `interval` nanoseconds, as long as what is returned is kept. A job that takes
     /// longer is not done twice at a time.
-    pub fn every(&self, interval: Time, job: impl Fn() + Send + Sync + 'static) -> Arc<Repeating> {
-        self.0.monitor.start();
-        self.0.timers.every(interval, clock::now(), job)
+    ///
+    /// Errors: `thread-spawn-failed`.
+    pub fn every(&self, interval: Time, job: impl Fn() + Send + Sync + 'static) -> Result<Arc<Repeating>, Error> {
+        self.prepare_threads()?;
+        Ok(self.0.timers.every(interval, clock::now(), job))
+    }
+
+    /// What everything else stands on: the monitor, and a thread of the pool.
+    pub(super) fn prepare_threads(&self) -> Result<(), Error> {
+        self.0.monitor.start().map_err(|error| Error::no_thread("the monitor of the runtime", &error))?;
+        self.0.pool.prepare().map_err(|error| Error::no_thread("a thread for callbacks", &error))
     }
 
     pub fn feed_count(&self) -> usize {

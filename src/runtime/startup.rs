@@ -73,11 +73,8 @@ impl Startup {
                 startup.loaded(loaded);
             }
         };
-        let thread = Worker::start("nv-startup".into(), label, detached, load).map_err(|error| {
-            let message =
-                format!("cannot start a thread to load a model: {error}; raise the limit of threads (`ulimit -u`)");
-            Error::new(ErrorCode::ThreadSpawnFailed, message)
-        })?;
+        let thread = Worker::start("nv-startup".into(), label, detached, load)
+            .map_err(|error| Error::no_thread("a thread to load a model", &error))?;
         let thread = self.thread.get_or_init(|| thread);
         let loaded = match self.wait(Instant::now() + timeout) {
             Wait::Loaded(loaded) => loaded,

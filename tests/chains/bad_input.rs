@@ -1,8 +1,10 @@
 //! Objects that no model can do anything with, and too many of them.
 
+use gst::prelude::*;
+
 use crate::{
     common::{Started, count, model, wait_for_error},
-    stage::{BLUE, GREEN, RED, Roi, Stage, best, classifier, figure, frame, turn},
+    stage::{BLUE, GREEN, RED, Roi, Stage, best, caps, classifier, figure, frame, turn},
 };
 
 #[test]
@@ -80,4 +82,24 @@ fn tensors_of_single_objects_are_refused() {
     let (code, message) = wait_for_error(&stage.pipeline.bus);
     assert_eq!(code, "invalid-config");
     assert!(message.contains("decoder=tensors") && message.contains("region=frame"), "{message}");
+}
+
+/// The first model may have taken the frames by another way; the second says what it cannot read, and what to do.
+#[test]
+fn frames_of_single_fields_are_refused_by_the_second_model() {
+    let _turn = turn();
+    let _owner = classifier("fields", "");
+    let stage = Stage::new("fields", "");
+    let mut fields = caps();
+    fields.make_mut().set("interlace-mode", "fields");
+    stage.source.set_property("caps", fields);
+    // No object, no model: nothing to refuse yet.
+    stage.push(&frame(0, &[], 255));
+    assert!(stage.pull().is_some());
+    stage.push(&frame(1, &[Roi::new("a", RED)], 255));
+    let (code, message) = wait_for_error(&stage.pipeline.bus);
+    assert_eq!(code, "invalid-config");
+    assert!(message.contains("single fields") && message.contains("deinterlace"), "{message}");
+    let stats = stage.stats();
+    assert_eq!((count(&stats, "received"), count(&stats, "results"), count(&stats, "errors")), (2, 1, 1), "{stats}");
 }

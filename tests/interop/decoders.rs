@@ -71,12 +71,14 @@ fn the_letterbox_of_a_yolo_is_undone() {
     if !has("yolov8tensordec") {
         return;
     }
-    let line = format!(
-        "{GREEN} ! nvbatch decoder=tensors processor-id=grid model={} ! yolov8tensordec class-confidence-threshold=0.6",
-        model("echo-yolo")
-    );
-    for frame in frames(&line, usize::MAX) {
-        assert_grid(&objects(&frame), 8, 4);
+    for name in ["echo-yolo", "echo-yolo-open"] {
+        let line = format!(
+            "{GREEN} ! nvbatch decoder=tensors processor-id=grid model={} ! yolov8tensordec class-confidence-threshold=0.6",
+            model(name)
+        );
+        for frame in frames(&line, usize::MAX) {
+            assert_grid(&objects(&frame), 8, 4);
+        }
     }
 }
 

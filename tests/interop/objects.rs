@@ -9,6 +9,7 @@ pub struct Object {
     pub confidence: f32,
 }
 
+#[cfg(feature = "v1_26")]
 impl Object {
     /// Whether the other is the same but for rounding: each edge by a pixel or two.
     pub fn is_same_box(&self, other: &Self) -> bool {

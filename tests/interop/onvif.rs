@@ -1,4 +1,5 @@
-//! gst-plugins-rs turns what was found into ONVIF's XML.
+//! gst-plugins-rs turns what was found into ONVIF's XML. Debian has the element in no release: it is in the crate
+//! `gst-plugin-analytics`, whose `libgstrsanalytics.so` this test takes from a folder of `GST_PLUGIN_PATH`.
 
 use super::{DETECTOR, common::decoded, first_frame, has, objects::objects};
 

@@ -24,6 +24,7 @@ write the same bytes. Every model is below 3 kB and tells by its arithmetic what
     echo-yolo             [N,3,64,64] -> `output0` [N,7,64]: the layout of YOLO v8 with an 8x8 grid of boxes of 8x8
                           pixels that touch one another; the scores of the classes red, green and blue are the mean of
                           that channel inside the box
+    echo-yolo-open        the same, and all dimensions of its output are open
     echo-yolo-seg         the same as a segmentation: `output0` [N,9,64] and the prototypes of two masks, `output1`
                           [N,2,16,16], of which each box has the first: 1 in the left half of the input, -1 in the right
     echo-ssd              the same boxes as an SSD: top, left, bottom, right in parts of the input, the best of the three
@@ -265,6 +266,22 @@ def echo_yolo():
         [*scores, *boxes, node("Concat", ["boxes", "scores"], ["output0"], axis=1)],
         [info("images", FLOAT, IMAGE)],
         [info("output0", FLOAT, ["batch", 4 + 3, 64])],
+        [*score_constants, *box_constants],
+        ultralytics("detect"),
+    )
+    # As a tracing exporter leaves it: through the batch of open size nothing is known of the other dimensions either.
+    save(
+        "echo-yolo-open",
+        [
+            *scores,
+            *boxes,
+            node("Concat", ["boxes", "scores"], ["known"], axis=1),
+            node("Shape", ["known"], ["shape"]),
+            node("Abs", ["shape"], ["hidden"]),
+            node("Reshape", ["known", "hidden"], ["output0"]),
+        ],
+        [info("images", FLOAT, IMAGE)],
+        [info("output0", FLOAT, ["batch", "channels", "anchors"])],
         [*score_constants, *box_constants],
         ultralytics("detect"),
     )

@@ -50,7 +50,7 @@ pub fn search(job: &Job) -> Found {
     Found { setting: best.expect("at least batch 1").1, inference_ms }
 }
 
-fn load(job: &Job, threads: usize) -> Model {
+pub fn load(job: &Job, threads: usize) -> Model {
     let config = ModelConfig {
         model: job.model.clone().into(),
         decoder: DecoderKind::Tensors,
@@ -61,14 +61,16 @@ fn load(job: &Job, threads: usize) -> Model {
 }
 
 /// A ready input, and a session that has run it once.
-fn warm(model: &Model, batch: usize) -> (Session, Vec<f32>) {
+pub fn warm(model: &Model, batch: usize) -> (Session, Vec<f32>) {
     let mut session = model.session().expect("a session");
-    let input = vec![0f32; model.description().input.frame_bytes() / 4 * batch];
+    // Values of pixels: memory that was only asked for, all zeros, would lie in a single page and cost nothing to read.
+    let numbers = model.description().input.frame_bytes() / 4 * batch;
+    let input: Vec<f32> = (0..numbers).map(|index| (index % 256) as f32 / 255.0).collect();
     run_once(&mut session, &input, batch);
     (session, input)
 }
 
-fn run_once(session: &mut Session, input: &[f32], batch: usize) {
+pub fn run_once(session: &mut Session, input: &[f32], batch: usize) {
     // SAFETY: floats are plain bytes, and any alignment of theirs suits bytes.
     let bytes = unsafe { std::slice::from_raw_parts(input.as_ptr().cast(), size_of_val(input)) };
     session.run(bytes, batch, |_| ()).expect("the model runs");

@@ -5,6 +5,7 @@ mod latency;
 mod library;
 mod nvfeed;
 mod onnxinference;
+mod share;
 mod streams;
 mod usage;
 
@@ -18,6 +19,7 @@ pub fn run(job: &str) {
         Task::Feeds => serde_json::to_string(&nvfeed::run(&job)),
         Task::Library => serde_json::to_string(&library::run(&job)),
         Task::Search => serde_json::to_string(&library::search(&job)),
+        Task::Share => serde_json::to_string(&share::run(&job)),
         Task::Converter => serde_json::to_string(&converter::run()),
     };
     println!("{}", answer.expect("figures become JSON"));

@@ -10,12 +10,12 @@ use super::{
 };
 use crate::job::{Figures, Job};
 
+/// The end of a feed's line.
+pub const FEED: &str = "nvfeed name=feed processor-id=bench message=false";
+
 pub fn run(job: &Job) -> Figures {
-    gstnextvision::plugin_register_static().expect("the plugin registers");
-    let owner = gst::parse::launch(&format!("nvbatch processor-id=bench decoder=tensors model={}", job.model))
-        .expect("the processor's line");
-    owner.set_state(gst::State::Playing).expect("the model loads");
-    let streams = Streams::new(job, "nvfeed name=feed processor-id=bench message=false");
+    let owner = owner(job);
+    let streams = Streams::new(job, FEED);
     let feeds = streams.elements("feed");
     let latencies = job.source.live.map(|_| follow(&feeds));
     let results = || feeds.iter().map(results).sum();
@@ -25,7 +25,16 @@ pub fn run(job: &Job) -> Figures {
     figures
 }
 
-fn results(feed: &gst::Element) -> u64 {
+/// The processor, ready.
+pub fn owner(job: &Job) -> gst::Element {
+    gstnextvision::plugin_register_static().expect("the plugin registers");
+    let owner = gst::parse::launch(&format!("nvbatch processor-id=bench decoder=tensors model={}", job.model))
+        .expect("the processor's line");
+    owner.set_state(gst::State::Playing).expect("the model loads");
+    owner
+}
+
+pub fn results(feed: &gst::Element) -> u64 {
     feed.property::<gst::Structure>("stats").get("results").expect("a count")
 }
 

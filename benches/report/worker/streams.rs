@@ -31,9 +31,7 @@ impl Streams {
     /// Starts all, and counts in the window, or to the end of the sources where they have one.
     pub fn measure(&self, job: &Job, latencies: Option<&Latencies>, results: impl Fn() -> u64) -> Figures {
         let (mut cpu_before, mut begun) = (usage::cpu_seconds(), Instant::now());
-        for pipeline in &self.0 {
-            pipeline.set_state(gst::State::Playing).expect("a feed starts");
-        }
+        self.set_playing(true);
         let mut before = 0;
         if job.frames.is_some() {
             self.wait_for_the_end();
@@ -55,6 +53,14 @@ impl Streams {
         figures
     }
 
+    /// Lets all go on, or stand still.
+    pub fn set_playing(&self, playing: bool) {
+        let state = if playing { gst::State::Playing } else { gst::State::Paused };
+        for pipeline in &self.0 {
+            pipeline.set_state(state).expect("a feed changes its state");
+        }
+    }
+
     fn wait_for_the_end(&self) {
         for pipeline in &self.0 {
             let bus = pipeline.bus().expect("a pipeline has a bus");
@@ -64,7 +70,7 @@ impl Streams {
     }
 
     /// A feed that failed meanwhile makes the figures worthless.
-    fn complain(&self) {
+    pub fn complain(&self) {
         for pipeline in &self.0 {
             let bus = pipeline.bus().expect("a pipeline has a bus");
             if let Some(message) = bus.pop_filtered(&[gst::MessageType::Error])

@@ -28,7 +28,7 @@ impl Feed {
             if state.stage == Stage::Ended || state.lane.is_empty() && !state.is_giving() {
                 return ControlFlow::Continue(());
             }
-            self.changed.wait(&mut state);
+            self.left.wait(&mut state);
         }
     }
 
@@ -47,7 +47,7 @@ impl Feed {
         if state.stage != Stage::Open && self.passes_frames {
             // The one that was to come out was flushed.
             state.lane.pass(Delivery::Event(gst::event::Eos::new()));
-            self.changed.notify_all();
+            self.wake_all();
         }
     }
 
@@ -63,7 +63,7 @@ impl Feed {
             state.counters.errors += frames as u64;
             // Downstream still learns that the stream ends.
             passing.into_iter().for_each(|item| state.lane.pass(item));
-            self.changed.notify_all();
+            self.wake_all();
         }
         let listener = self.listener.clone();
         self.pool.run(move || {
@@ -76,7 +76,7 @@ impl Feed {
     /// No frame is taken any more, and the runtime does not take the feed again.
     pub(in crate::runtime) fn close(&self) {
         self.state.lock().stage = Stage::Ended;
-        self.changed.notify_all();
+        self.wake_all();
     }
 
     pub(in crate::runtime) fn is_closed(&self) -> bool {
@@ -96,6 +96,9 @@ impl Feed {
         let left_behind = {
             let mut state = self.state.lock();
             self.wait_for_handler(&mut state);
+            // Whoever got the last frame does not ask again: a shutdown at this moment would wait for it.
+            state.handed_out = false;
+            self.left.notify_all();
             std::mem::take(&mut state.left_behind)
         };
         if left_behind {
@@ -124,7 +127,7 @@ impl Feed {
             if self.passes_frames {
                 state.lane.pass(Delivery::Event(gst::event::Eos::new()));
             }
-            self.changed.notify_all();
+            self.wake_all();
             (dropped, state.dividing.take())
         };
         if let Some(lane_number) = divided {
@@ -144,7 +147,7 @@ impl Feed {
     pub(in crate::runtime) fn join(&self, until: Instant) -> bool {
         let mut state = self.state.lock();
         while !self.is_quiet(&state) {
-            if self.changed.wait_until(&mut state, until).timed_out() {
+            if self.left.wait_until(&mut state, until).timed_out() {
                 return self.is_quiet(&state);
             }
         }
@@ -166,7 +169,7 @@ impl Feed {
             state.counters.drop_frames(DropCause::Shutdown, frames as u64);
             passing.into_iter().for_each(|item| state.lane.pass(item));
             state.left_behind = state.handed_out;
-            self.changed.notify_all();
+            self.wake_all();
             state.left_behind
         };
         self.detach();
@@ -220,7 +223,7 @@ impl Feed {
         let (frames, passing) = state.lane.clear();
         state.tracks.clear();
         state.counters.drop_frames(cause, frames as u64);
-        self.changed.notify_all();
+        self.wake_all();
         let event = |item| match item {
             Delivery::Event(event) => Some(event),
             Delivery::Frame(..) => None,
@@ -232,7 +235,7 @@ impl Feed {
         // A handler may flush or stop its own feed, and one that blocks cannot be waited for.
         let this = thread::current().id();
         while state.delivering.is_some_and(|thread| thread != this) {
-            if self.changed.wait_for(state, HANDLER_PATIENCE).timed_out() {
+            if self.left.wait_for(state, HANDLER_PATIENCE).timed_out() {
                 gst::warning!(CAT, "feed {}: a handler of a result does not return; not waited for", self.name);
                 break;
             }

@@ -83,8 +83,12 @@ pub struct Feed {
     output: Arc<Output>,
     /// Taken with nothing else held, and nothing else is taken while it is held.
     state: Mutex<State>,
-    /// Something changed for whoever waits: room, a result to give out, an end.
-    changed: Condvar,
+    /// For whoever brings frames: there is room, or none is needed any more.
+    room: Condvar,
+    /// For whoever asks for what is due: there is something.
+    due: Condvar,
+    /// For whoever waits until nothing is inside: something has left.
+    left: Condvar,
     /// Preprocessors that nobody uses at the moment. A leaf.
     preprocessors: Mutex<Vec<KeptPreprocessor>>,
     /// What its jobs are called where they do not end.
@@ -136,7 +140,9 @@ impl Feed {
             health,
             output,
             state: Mutex::new(State::new(config.settings, collects)),
-            changed: Condvar::new(),
+            room: Condvar::new(),
+            due: Condvar::new(),
+            left: Condvar::new(),
             preprocessors: Mutex::new(Vec::new()),
         }
     }
@@ -194,7 +200,7 @@ impl Feed {
         let processor = {
             let mut state = self.state.lock();
             state.settings = settings.clone();
-            self.changed.notify_all();
+            self.wake_all();
             state.processor.clone()
         };
         if let Some(processor) = processor {
@@ -290,7 +296,7 @@ impl Feed {
                     {
                         MutexGuard::unlocked(&mut state, || processor.help());
                     } else {
-                        self.changed.wait(&mut state);
+                        self.room.wait(&mut state);
                     }
                     state.waiting -= 1;
                 }
@@ -303,18 +309,22 @@ impl Feed {
             // It is answered, and waits for those before it only.
             state.counters.results += 1;
             state.lane.pass(Delivery::Frame(frame, None));
-            self.changed.notify_all();
+            self.due.notify_all();
             return Ok(news);
         }
         if passed_over {
             state.counters.skipped += 1;
             if self.passes_frames {
                 state.lane.pass(Delivery::Frame(frame, None));
-                self.changed.notify_all();
+                self.due.notify_all();
             }
             return Ok(news);
         }
         state.lane.queue(frame);
+        if dropped.is_some() {
+            // What was behind it may be due.
+            self.due.notify_all();
+        }
         let processor = state.processor.clone();
         drop(state);
         if let Some((frame, cause)) = dropped {
@@ -330,7 +340,7 @@ impl Feed {
     /// There is room in a batch. Whoever waits for room in [`Feed::submit`] makes use of it.
     pub(super) fn nudge(&self) {
         self.state.lock().nudged = true;
-        self.changed.notify_all();
+        self.room.notify_all();
     }
 
     /// An event that keeps its place between the frames, for a feed that passes them on.
@@ -341,7 +351,7 @@ impl Feed {
             return false;
         }
         state.lane.pass(Delivery::Event(event));
-        self.changed.notify_all();
+        self.due.notify_all();
         true
     }
 
@@ -350,7 +360,7 @@ impl Feed {
         let mut state = self.state.lock();
         state.exit = Some(thread::current().id());
         state.handed_out = false;
-        self.changed.notify_all();
+        self.left.notify_all();
         if std::mem::take(&mut state.left_behind) {
             MutexGuard::unlocked(&mut state, || self.pool.detached().reap_of(Some((self.id, &self.name)), &self.label));
         }
@@ -360,7 +370,7 @@ impl Feed {
             }
             if let Some((given, turn)) = state.give() {
                 state.handed_out = true;
-                self.changed.notify_all();
+                self.room.notify_all();
                 drop(state);
                 self.take_turn(turn);
                 return Some(match given {
@@ -371,14 +381,14 @@ impl Feed {
                     Given::Passing(item) => item,
                 });
             }
-            self.changed.wait(&mut state);
+            self.due.wait(&mut state);
         }
     }
 
     /// While interrupted nobody waits in [`Feed::submit`] and [`Feed::drain`].
     pub fn set_interrupted(&self, interrupted: bool) {
         self.state.lock().interrupted = interrupted;
-        self.changed.notify_all();
+        self.wake_all();
     }
 
     /// Binds the feed to its processor. False where the feed has ended meanwhile.
@@ -477,6 +487,12 @@ impl Feed {
         drop(state);
         debug_assert!(snapshot.is_conserved(), "a frame is lost: {snapshot:?}");
         snapshot
+    }
+
+    fn wake_all(&self) {
+        for waiters in [&self.room, &self.due, &self.left] {
+            waiters.notify_all();
+        }
     }
 
     fn take_turn(&self, processor: Option<Arc<Processor>>) {

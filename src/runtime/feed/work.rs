@@ -59,8 +59,9 @@ impl Feed {
                 })
             }
         };
-        self.changed.notify_all();
+        self.room.notify_all();
         if !expired.is_empty() {
+            self.wake_all();
             self.report_dropped(DropCause::Expired, expired.len() as u64);
             let feed = self.clone();
             let tell = move || expired.into_iter().for_each(|frame| feed.tell_dropped(frame, DropCause::Expired));
@@ -141,7 +142,9 @@ impl Feed {
             return false;
         }
         if self.passes_frames {
-            self.changed.notify_all();
+            if state.lane.can_give() {
+                self.due.notify_all();
+            }
         } else if !state.delivery_scheduled && state.lane.can_give() {
             let mut turn = None;
             let mut arrivals = Vec::new();
@@ -157,7 +160,7 @@ impl Feed {
                         arrivals.push(frame.arrival);
                     }
                 }
-                self.changed.notify_all();
+                self.left.notify_all();
             }
             state.delivery_scheduled = state.lane.can_give();
             let (deliver, stopped) = (state.delivery_scheduled, state.stopped);
@@ -180,7 +183,7 @@ impl Feed {
         let mut state = self.state.lock();
         while let Some((given, turn)) = state.give() {
             state.delivering = Some(thread::current().id());
-            self.changed.notify_all();
+            self.room.notify_all();
             drop(state);
             self.take_turn(turn);
             if self.collects() {
@@ -197,7 +200,7 @@ impl Feed {
         }
         std::mem::forget(delivering);
         state.delivery_scheduled = false;
-        self.changed.notify_all();
+        self.left.notify_all();
         let stopped = state.stopped;
         drop(state);
         if stopped {
@@ -217,7 +220,7 @@ impl Drop for Delivering<'_> {
             let mut state = self.feed.state.lock();
             state.delivering = None;
             state.delivery_scheduled = state.lane.can_give();
-            self.feed.changed.notify_all();
+            self.feed.left.notify_all();
             state.delivery_scheduled
         };
         if more {

@@ -43,10 +43,11 @@ impl Runtime {
     /// and is restarted when it fails.
     ///
     /// Errors: `invalid-config`, `custom-pipeline-rejected`, `insecure-source-rejected`, `feed-limit-exceeded`,
-    /// `shutdown-in-progress`.
+    /// `shutdown-in-progress`, `thread-spawn-failed`.
     pub fn add_managed_feed(&self, config: ManagedFeedConfig) -> Result<u64, Error> {
         config.check(self.config().custom_pipeline_policy)?;
         pipeline::check(&config.source)?;
+        self.0.pool.grow().map_err(|reason| Error::no_thread("what runs the feed", &reason))?;
         let feed = self.reserve_feed(|id| FeedConfig {
             name: config.name.clone().unwrap_or_else(|| format!("feed-{id}")),
             processor_id: config.processor_id.clone(),

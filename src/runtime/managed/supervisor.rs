@@ -288,6 +288,10 @@ impl Supervisor {
         work.runs += 1;
         let run = work.runs;
         self.state.lock().run = run;
+        if let Err(reason) = self.runtime.0.pool.grow() {
+            // GStreamer would wait for what it cannot start, and this thread with it.
+            return self.failed(work, Error::no_thread("what runs the feed", &reason).into());
+        }
         let frames = self.feed().snapshot().counters.received;
         let supervisor = Arc::downgrade(self);
         let ended = move |end| {

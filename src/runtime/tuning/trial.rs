@@ -125,10 +125,7 @@ fn rate<'s>(
         for session in sessions {
             let work = move || panics::caught(|| seconds_a_run(config, session, frame_bytes, batch, first));
             let started = thread::Builder::new().name("nv-startup".into()).spawn_scoped(scope, work);
-            running.push(started.map_err(|error| {
-                let message = format!("cannot start a thread: {error}; raise the limit of threads (`ulimit -u`)");
-                Error::new(ErrorCode::ThreadSpawnFailed, message)
-            })?);
+            running.push(started.map_err(|error| Error::no_thread("a thread to try a setting", &error))?);
         }
         // What panics is caught within.
         let ended = running.into_iter().map(|thread| thread.join().unwrap_or(Ok(Duration::MAX)));

@@ -1,36 +1,16 @@
-//! No more descriptors or memory for the process: whoever asks gets a clear error, and the others go on. `ulimit -u` does
-//! not bind root: a thread that cannot be had is in `tests/launch.rs`. All in one test, because limits are the process's.
+//! No more descriptors or memory.
 
-mod common;
+use std::fs;
 
-use std::{fs, io};
+use super::{
+    Limited,
+    common::{Started, count, model, next_result, owner, stats, wait_for_error},
+    process, succeeds,
+};
 
-use common::{Started, count, model, next_result, owner, stats, wait_for_error};
-
-/// Lowers a limit, and puts it back when it is dropped.
-struct Limited {
-    resource: libc::__rlimit_resource_t,
-    before: libc::rlimit,
-}
-
-impl Limited {
-    fn to(resource: libc::__rlimit_resource_t, limit: u64) -> Self {
-        let mut before = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: both get a pointer to a limit that lives during the call.
-        let done = unsafe {
-            libc::getrlimit(resource, &mut before) == 0
-                && libc::setrlimit(resource, &libc::rlimit { rlim_cur: limit, ..before }) == 0
-        };
-        assert!(done, "{}", io::Error::last_os_error());
-        Self { resource, before }
-    }
-}
-
-impl Drop for Limited {
-    fn drop(&mut self) {
-        // SAFETY: as above.
-        unsafe { libc::setrlimit(self.resource, &self.before) };
-    }
+#[test]
+fn whoever_asks_is_told_and_the_others_go_on() {
+    succeeds(&mut process("memory"));
 }
 
 /// No descriptor is free below what this process has.
@@ -53,8 +33,7 @@ fn address_space() -> u64 {
     statm.split(' ').next().unwrap().parse::<u64>().unwrap() * 4096
 }
 
-#[test]
-fn whoever_asks_is_told_and_the_others_go_on() {
+pub fn child() {
     let _owner = owner("limits");
     let bystander = Started::playing("videotestsrc ! nvfeed name=f processor-id=limits");
     let goes_on = || assert!((0..20).all(|_| next_result(&bystander.bus).is_some()));
