@@ -8,23 +8,30 @@ use serde_json::json;
 use super::{
     Bench, FAR, assert_settled,
     camera::{Server, sized},
-    common::Started,
+    common::{Started, Tolerated},
     ear::hear_bus,
     proxy::Proxy,
 };
 
 /// Its source is a bin of its own, which the application restarts alone.
 fn watched(bench: &Bench, uri: &str) -> Started {
-    Started::playing(&format!(
-        "bin.( name=camera rtspsrc location={uri} ! rtph264depay ! avdec_h264 ) ! videoconvert \
+    let pipeline = Started::new(&format!(
+        "bin.( name=camera rtspsrc name=source location={uri} rtph264depay name=depay ! avdec_h264 ) ! videoconvert \
          ! nvfeed name=f sync=false processor-id={}",
         bench.processor
-    ))
+    ));
+    // The source has another pad each time.
+    let sink = pipeline.child("depay").static_pad("sink").unwrap();
+    pipeline.child("source").connect_pad_added(move |_, pad| _ = pad.link(&sink).unwrap());
+    pipeline.set_state(gst::State::Playing).unwrap();
+    pipeline
 }
 
 #[test]
 fn a_source_that_is_restarted_alone_finds_the_feed_still_there() {
     let bench = Bench::new("rtsp-own");
+    // The `rtspsrc` of GStreamer 1.22 unrefs an event of its own that is not there, when it is started again.
+    let _tolerated = Tolerated::criticals();
     let Some(mut server) = Server::start(&json!({"cam": sized(64, 48), "other": sized(64, 48)})) else { return };
     let proxy = Proxy::before(server.port);
     let (pipeline, other) = (watched(&bench, &proxy.uri("cam")), watched(&bench, &server.uri("rtspt", "other")));
@@ -46,7 +53,6 @@ fn a_source_that_is_restarted_alone_finds_the_feed_still_there() {
     let mut received = 0;
     for _ in 0..3 {
         proxy.cut();
-        // GStreamer 1.22 complains of itself where a source is stopped while it sends the end of its stream.
         has_ended.recv_timeout(FAR).unwrap();
         camera.set_locked_state(true);
         camera.set_state(gst::State::Null).unwrap();
