@@ -15,7 +15,7 @@ use super::{
     clock::{self, Time},
     counters::DropCause,
     feed::{Feed, ItemId, Outcome},
-    former::{Complete, Decision, Former, Reservation},
+    former::{Decision, Former, Reservation},
     health::Health,
     histogram::Histogram,
     origin::Origin,
@@ -75,7 +75,7 @@ type BatchFormer = Former<Arc<Feed>, Written, Arc<BatchBuffer>>;
 /// What an instance does next.
 pub(super) enum Work {
     Write(Reservation<Arc<Feed>, Arc<BatchBuffer>>),
-    Run(Complete<Written, Arc<BatchBuffer>>),
+    Run(Arc<BatchBuffer>),
     Stop,
 }
 
@@ -278,8 +278,8 @@ impl Processor {
         self.work.notify_one();
     }
 
-    /// What an instance does next; waits for it.
-    pub(super) fn next_work(&self) -> Work {
+    /// What an instance does next; waits for it. The frames of a batch and their places are added to `frames`.
+    pub(super) fn next_work(&self, frames: &mut Vec<(usize, Written)>) -> Work {
         let mut state = self.state.lock();
         loop {
             if !state.stopping
@@ -300,9 +300,9 @@ impl Processor {
                         MutexGuard::unlocked(&mut state, || feed.nudge());
                     }
                     loop {
-                        if let Some(complete) = state.former.complete(id) {
+                        if let Some(buffer) = state.former.complete(id, frames) {
                             state.running += 1;
-                            return Work::Run(complete);
+                            return Work::Run(buffer);
                         }
                         // Whoever still writes is not blocked by anything: preprocessing is arithmetic.
                         self.written.wait(&mut state);
@@ -378,9 +378,9 @@ impl Processor {
         *self.runs[instance].lock() = Some(Run { started, frames, reported: false });
     }
 
-    pub(super) fn run_ended(&self, instance: usize) {
-        let run = self.runs[instance].lock().take();
-        drop(run);
+    /// Returns the list of the run's frames, as far as they were not given up.
+    pub(super) fn run_ended(&self, instance: usize) -> Vec<(Arc<Feed>, ItemId)> {
+        self.runs[instance].lock().take().map(|run| run.frames).unwrap_or_default()
     }
 
     /// Gives up on frames whose run takes longer than `response-timeout`; returns how many.
