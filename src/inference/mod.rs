@@ -9,6 +9,7 @@ mod decode;
 mod description;
 mod ending;
 mod error;
+mod file;
 mod fingerprint;
 mod geometry;
 mod image;

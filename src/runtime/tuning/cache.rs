@@ -58,7 +58,7 @@ struct Kept {
 }
 
 impl Key {
-    /// Reads the whole model. The error says why that does not go.
+    /// Reads what the model keeps outside of its file. The error says why that does not go.
     pub fn new(config: &ProcessorConfig, model: &Model, candidates: &Candidates) -> Result<Self, String> {
         let input = &model.description().input;
         Ok(Self {
