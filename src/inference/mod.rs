@@ -11,6 +11,8 @@ mod ending;
 mod error;
 mod file;
 mod fingerprint;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod geometry;
 mod image;
 mod input;

@@ -8,9 +8,7 @@ use super::{
     backoff::RestartPolicy,
     value::{convert, expectation, show},
 };
-use crate::runtime::{
-    CustomPipelinePolicy, Error, ErrorCode, FeedSettings, RtspSecurity, clock::Time, properties, redact, source,
-};
+use crate::runtime::{CustomPipelinePolicy, Error, ErrorCode, FeedSettings, clock::Time, properties, redact, source};
 
 /// Where a managed feed gets its video.
 #[derive(Debug, Clone, PartialEq)]
@@ -150,7 +148,7 @@ impl ManagedFeedConfig {
     }
 
     /// Refuses what can be seen to be wrong before anything is started.
-    pub(super) fn check(&self, policy: CustomPipelinePolicy) -> Result<(), Error> {
+    pub(in crate::runtime) fn check(&self, policy: CustomPipelinePolicy) -> Result<(), Error> {
         if self.processor_id.is_empty() {
             return Err(invalid("`processor-id` is empty: set it to the `processor-id` of an `nvbatch`"));
         }
@@ -214,7 +212,7 @@ fn specs() -> Vec<ParamSpec> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::Leaky;
+    use crate::runtime::{Leaky, RtspSecurity};
 
     fn read(structure: &str) -> Result<ManagedFeedConfig, Error> {
         gst::init().unwrap();

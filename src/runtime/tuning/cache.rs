@@ -160,6 +160,14 @@ fn folder(cache_home: Option<&OsStr>, home: Option<&OsStr>) -> Option<PathBuf> {
     Some(cache.join("nextvision").join("settings"))
 }
 
+/// A file of the cache, for [`crate::runtime::fuzzing`]: what is read is what would be written.
+#[cfg(any(test, fuzzing))]
+pub fn settings_cache(bytes: &[u8]) {
+    let Ok(kept) = serde_json::from_slice::<Kept>(bytes) else { return };
+    let again: Kept = serde_json::to_vec(&kept).and_then(|text| serde_json::from_slice(&text)).expect("it is JSON");
+    assert!(again.key == kept.key && again.setting == kept.setting);
+}
+
 /// The bytes of a file that this user wrote.
 fn read_own(path: &Path) -> io::Result<Vec<u8>> {
     // A pipe in its place must not make us wait, and a link must not lead elsewhere.
