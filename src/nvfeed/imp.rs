@@ -261,7 +261,14 @@ impl BaseSinkImpl for NvFeed {
             match event.view() {
                 gst::EventView::Eos(_) => return self.end_of_stream(&running, event),
                 gst::EventView::StreamStart(_) => running.rejoin(),
-                gst::EventView::Segment(segment) => self.set_segment(segment.segment()),
+                gst::EventView::Segment(segment) => {
+                    self.set_segment(segment.segment());
+                    // Another source may have come with the same caps.
+                    let element = self.obj();
+                    if running.outlet.check_source(&element, element.sink_pad()).is_err() {
+                        return false;
+                    }
+                }
                 // Before the base class waits for the thread that may be waiting for room.
                 gst::EventView::FlushStart(_) => drop(running.feed.flush_start()),
                 gst::EventView::FlushStop(_) => {

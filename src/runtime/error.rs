@@ -4,6 +4,7 @@ use std::{fmt, io};
 
 use gst::prelude::*;
 
+use super::redact;
 use crate::inference::{self, RAISE_LIMIT_OF_THREADS};
 
 /// The `code` of an `nv-error`.
@@ -62,8 +63,9 @@ pub struct Error {
 }
 
 impl Error {
-    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), max: None }
+    /// Values in the message may come from outside: secrets in them are hidden.
+    pub fn new(code: ErrorCode, message: impl AsRef<str>) -> Self {
+        Self { code, message: redact::secrets(message.as_ref()), max: None }
     }
 
     pub(super) fn feed_not_found(id: u64) -> Self {

@@ -16,6 +16,8 @@ mod failure;
 mod feed;
 mod figures;
 mod former;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod health;
 mod histogram;
 mod instance;

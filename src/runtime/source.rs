@@ -1,6 +1,7 @@
 //! Where a feed's video comes from: whether it crosses the network in the clear, and who decodes it.
 
 use glib::prelude::*;
+use gst::prelude::*;
 use parking_lot::Mutex;
 
 use super::{
@@ -12,6 +13,11 @@ use super::{
 
 /// RTSP without TLS, over whatever transport; `rtsps` and its kin are TLS.
 const PLAIN_RTSP: [&str; 5] = ["rtsp", "rtspt", "rtspu", "rtsph", "rtsp-sdp"];
+/// Reads RTSP, and has in it what receives the video where that does not come through the RTSP connection.
+const RTSP_SOURCE: &str = "rtspsrc";
+const UDP_SOURCE: &str = "udpsrc";
+/// Video is encrypted where it is decrypted by this.
+const SRTP_DECODER: &str = "srtpdec";
 /// Properties in which elements keep what they read.
 const ADDRESSES: [&str; 2] = ["location", "uri"];
 
@@ -19,24 +25,58 @@ const ADDRESSES: [&str; 2] = ["location", "uri"];
 #[derive(Debug, Clone, PartialEq)]
 enum SourceVerdict {
     Accepted,
-    /// Plain RTSP that is taken with a warning. The address has no secret in it.
-    Doubtful {
-        redacted_uri: String,
-    },
+    /// Taken with a warning.
+    Doubtful(Insecure),
     Refused(Error),
+}
+
+/// A source whose video can be read by others.
+#[derive(Debug, Clone, PartialEq)]
+struct Insecure {
+    /// Without secrets.
+    redacted_uri: String,
+    way: Way,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// There is no TLS at all.
+    Plain,
+    /// Only what is said about the video goes through TLS.
+    VideoBesideTls,
+}
+
+impl Insecure {
+    fn new(uri: &str, way: Way) -> Self {
+        Self { redacted_uri: redact::text(uri), way }
+    }
+}
+
+/// What is wrong, and what to do about it at the camera.
+impl std::fmt::Display for Insecure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let uri = &self.redacted_uri;
+        match self.way {
+            Way::Plain => write!(f, "{uri} is not encrypted: use the camera's rtsps:// address"),
+            Way::VideoBesideTls => write!(
+                f,
+                "{uri} sends its video over UDP, which is not encrypted: use rtspst:// in place of rtsps://, or set `protocols` of rtspsrc to tcp"
+            ),
+        }
+    }
 }
 
 /// Applies the feed's `rtsp-security` to what is upstream of its element.
 #[derive(Default)]
 pub struct SourceCheck {
-    /// The address that was warned of already. A leaf.
-    doubtful_uri: Mutex<Option<String>>,
+    /// What was warned of already. A leaf.
+    doubtful: Mutex<Option<Insecure>>,
     /// What was told already. A leaf.
     decoding: Mutex<Option<Decoding>>,
 }
 
 impl SourceCheck {
-    /// To be called before a frame is taken, with each change of caps. Warns, once for each address, or refuses. Tells
+    /// To be called before a frame is taken, with each segment and change of caps. Warns, once for each address, or refuses. Tells
     /// who decodes, once for each decoder.
     pub fn check(
         &self,
@@ -45,13 +85,10 @@ impl SourceCheck {
         feed: &Feed,
         health: &Health,
     ) -> Result<(), Error> {
-        let redacted_uri = match judge_source(pad, feed.rtsp_security()) {
+        match judge_source(pad, feed.rtsp_security()) {
             SourceVerdict::Refused(error) => return Err(error),
-            SourceVerdict::Accepted => None,
-            SourceVerdict::Doubtful { redacted_uri } => Some(redacted_uri),
-        };
-        if let Some(redacted_uri) = redacted_uri {
-            self.warn_of(redacted_uri, element, feed, health);
+            SourceVerdict::Accepted => {}
+            SourceVerdict::Doubtful(insecure) => self.warn_of(insecure, element, feed, health),
         }
         let decoding = decoding(pad);
         if self.decoding.lock().replace(decoding.clone()).as_ref() != Some(&decoding) {
@@ -64,14 +101,15 @@ impl SourceCheck {
         Ok(())
     }
 
-    fn warn_of(&self, redacted_uri: String, element: &impl IsA<gst::Element>, feed: &Feed, health: &Health) {
-        if self.doubtful_uri.lock().replace(redacted_uri.clone()).as_ref() != Some(&redacted_uri) {
+    fn warn_of(&self, insecure: Insecure, element: &impl IsA<gst::Element>, feed: &Feed, health: &Health) {
+        if self.doubtful.lock().replace(insecure.clone()).as_ref() != Some(&insecure) {
             gst::element_warning!(
                 element,
                 gst::ResourceError::Settings,
-                ("{redacted_uri} is not encrypted: use the camera's rtsps:// address, or set `rtsp-security` to allow-insecure")
+                ("{insecure}, or set `rtsp-security` to allow-insecure")
             );
-            health.emit(|| feed.event("insecure-source", Severity::Warning).text("redacted-uri", redacted_uri));
+            health
+                .emit(|| feed.event("insecure-source", Severity::Warning).text("redacted-uri", insecure.redacted_uri));
         }
     }
 }
@@ -82,31 +120,61 @@ fn judge_source(pad: &gst::Pad, policy: RtspSecurity) -> SourceVerdict {
     if policy == RtspSecurity::AllowInsecure {
         return SourceVerdict::Accepted;
     }
-    let Some(uri) = plain_rtsp_upstream(pad) else { return SourceVerdict::Accepted };
-    let redacted_uri = redact::text(&uri);
-    if policy == RtspSecurity::PreferTls {
-        return SourceVerdict::Doubtful { redacted_uri };
+    let Some(insecure) = insecure_upstream(pad) else { return SourceVerdict::Accepted };
+    match policy {
+        RtspSecurity::RequireTls => SourceVerdict::Refused(refusal(&insecure)),
+        _ => SourceVerdict::Doubtful(insecure),
     }
-    SourceVerdict::Refused(Error::new(
-        ErrorCode::InsecureSourceRejected,
-        format!(
-            "{redacted_uri} is not encrypted and `rtsp-security` is require-tls: use the camera's rtsps:// address, or set `rtsp-security` to prefer-tls"
-        ),
-    ))
 }
 
-fn plain_rtsp_upstream(pad: &gst::Pad) -> Option<String> {
-    find_upstream(pad, plain_rtsp_address)
+fn refusal(insecure: &Insecure) -> Error {
+    Error::new(
+        ErrorCode::InsecureSourceRejected,
+        format!("{insecure}; `rtsp-security` is require-tls, and prefer-tls would take it with a warning"),
+    )
+}
+
+fn insecure_upstream(pad: &gst::Pad) -> Option<Insecure> {
+    find_upstream(pad, |element| {
+        let plain = plain_rtsp_address(element).map(|uri| Insecure::new(&uri, Way::Plain));
+        plain.or_else(|| receives_in_the_clear(element))
+    })
+}
+
+/// Whether this receives for a source of RTSP what that could not get through its TLS connection, and nothing decrypts.
+/// The `rtsp-security` of `rtsps://` alone says nothing: GStreamer asks for UDP first, and cameras agree.
+fn receives_in_the_clear(element: &gst::Element) -> Option<Insecure> {
+    if !is_made_by(element, UDP_SOURCE) {
+        return None;
+    }
+    let ancestors = std::iter::successors(element.parent(), |object| object.parent());
+    let source =
+        ancestors.filter_map(|object| object.downcast::<gst::Bin>().ok()).find(|bin| is_made_by(bin, RTSP_SOURCE))?;
+    let decrypts = source.iterate_recurse().into_iter().flatten().any(|element| is_made_by(&element, SRTP_DECODER));
+    let uri = address(source.upcast_ref(), "location").unwrap_or_default();
+    (!decrypts).then(|| Insecure::new(&uri, Way::VideoBesideTls))
+}
+
+fn is_made_by(element: &impl IsA<gst::Element>, factory: &str) -> bool {
+    element.factory().is_some_and(|made_by| made_by.name() == factory)
 }
 
 fn plain_rtsp_address(element: &gst::Element) -> Option<String> {
-    ADDRESSES.into_iter().find_map(|name| {
-        let spec = element.find_property(name)?;
-        let readable = spec.flags().contains(glib::ParamFlags::READABLE) && spec.value_type() == glib::Type::STRING;
-        let address =
-            readable.then(|| element.property_value(name).get::<Option<String>>().ok().flatten()).flatten()?;
-        is_plain_rtsp(&address).then_some(address)
-    })
+    ADDRESSES.into_iter().filter_map(|name| address(element, name)).find(|address| is_plain_rtsp(address))
+}
+
+fn address(element: &gst::Element, property: &str) -> Option<String> {
+    let spec = element.find_property(property)?;
+    let readable = spec.flags().contains(glib::ParamFlags::READABLE) && spec.value_type() == glib::Type::STRING;
+    readable.then(|| element.property_value(property).get::<Option<String>>().ok().flatten()).flatten()
+}
+
+/// Refuses an address before anything is connected to it.
+pub(super) fn check_address(uri: &str, policy: RtspSecurity) -> Result<(), Error> {
+    if policy == RtspSecurity::RequireTls && is_plain_rtsp(uri) {
+        return Err(refusal(&Insecure::new(uri, Way::Plain)));
+    }
+    Ok(())
 }
 
 pub(super) fn is_plain_rtsp(address: &str) -> bool {
@@ -118,8 +186,6 @@ pub(super) fn is_plain_rtsp(address: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use gst::prelude::*;
-
     use super::*;
 
     /// An element that keeps an address in `location` and needs neither a network nor a plugin.
@@ -148,7 +214,11 @@ mod tests {
         let pipeline = gst::Pipeline::new();
         pipeline.add_many(chain.iter().copied().chain([&sink])).unwrap();
         gst::Element::link_many(chain.iter().copied().chain([&sink])).unwrap();
-        plain_rtsp_upstream(&sink.static_pad("sink").unwrap())
+        found(&sink.static_pad("sink").unwrap())
+    }
+
+    fn found(pad: &gst::Pad) -> Option<String> {
+        insecure_upstream(pad).map(|insecure| insecure.redacted_uri)
     }
 
     #[test]
@@ -188,7 +258,7 @@ mod tests {
         file.link(&funnel).unwrap();
         plain.link(&funnel).unwrap();
         funnel.link(&sink_bin).unwrap();
-        assert_eq!(plain_rtsp_upstream(&sink.static_pad("sink").unwrap()).as_deref(), Some("RTSP://cam/1"));
+        assert_eq!(found(&sink.static_pad("sink").unwrap()).as_deref(), Some("RTSP://cam/1"));
     }
 
     #[test]
@@ -202,7 +272,7 @@ mod tests {
             queue.link(&sink).unwrap();
             sink.static_pad("sink").unwrap()
         });
-        assert_eq!(sinks.map(|sink| plain_rtsp_upstream(&sink).is_some()), [false, true]);
+        assert_eq!(sinks.map(|sink| found(&sink).is_some()), [false, true]);
     }
 
     #[test]
@@ -226,7 +296,7 @@ mod tests {
         assert_eq!(judge_source(&pad, RtspSecurity::AllowInsecure), SourceVerdict::Accepted);
         assert_eq!(
             judge_source(&pad, RtspSecurity::PreferTls),
-            SourceVerdict::Doubtful { redacted_uri: "rtsp://***@cam/1".into() }
+            SourceVerdict::Doubtful(Insecure { redacted_uri: "rtsp://***@cam/1".into(), way: Way::Plain })
         );
         let SourceVerdict::Refused(error) = judge_source(&pad, RtspSecurity::RequireTls) else {
             panic!("plain RTSP was not refused")

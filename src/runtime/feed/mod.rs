@@ -34,6 +34,7 @@ use super::{
     output::{self, Output},
     pool::Pool,
     processor::Processor,
+    redact,
     settings::{FeedSettings, Leaky, RtspSecurity},
 };
 pub(super) use frame::ItemId;
@@ -123,13 +124,15 @@ impl Feed {
         static KEYS: AtomicU64 = AtomicU64::new(1);
         let Services { pool, health, output } = services;
         let collects = config.processor_id.is_empty();
+        // It is told and logged in many places.
+        let name = redact::text(&config.name);
         Self {
             id,
             key: KEYS.fetch_add(1, Ordering::Relaxed),
             is_managed: false,
             origin: config.origin,
-            label: format!("feed '{}'", config.name).into(),
-            name: config.name,
+            label: format!("feed '{name}'").into(),
+            name,
             processor_id: config.processor_id.into(),
             passes_frames: config.passes_frames,
             listener: config.listener,
@@ -181,6 +184,7 @@ impl Feed {
     pub(super) fn count_restart(&self) -> u64 {
         let mut state = self.state.lock();
         state.counters.restarts += 1;
+        state.interrupted_run = true;
         state.counters.restarts
     }
 

@@ -11,7 +11,7 @@ const TOLERATED_LAG: Time = 1_000_000_000;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Arrival {
     pub first: bool,
-    /// The feed was reported as stalled.
+    /// The feed was reported as stalled, or restarted.
     pub recovered: bool,
     /// Upstream says that something is missing before it.
     pub gap: bool,

@@ -39,6 +39,8 @@ pub(super) struct State {
     /// What [`Feed::next`] gave last is still in the hands of who asked.
     pub handed_out: bool,
     pub stalled: bool,
+    /// Its pipeline was restarted, and no frame came since.
+    pub interrupted_run: bool,
     /// The next frame is the first of its segment.
     pub begins: bool,
     /// The stream has ended, for now.
@@ -95,6 +97,7 @@ impl State {
             delivering: None,
             handed_out: false,
             stalled: false,
+            interrupted_run: false,
             stage: Stage::Open,
             stopped: false,
             end_held: false,
@@ -115,6 +118,7 @@ impl State {
         self.counters = last.counters.clone();
         self.last_frame = last.last_frame;
         self.stalled = last.stalled;
+        self.interrupted_run = last.interrupted_run;
     }
 
     /// How long no frame came though some were expected, where that is longer than `stall-timeout`.
@@ -214,7 +218,7 @@ impl State {
         let begins = std::mem::take(&mut self.begins);
         let news = Arrival {
             first: number == 0,
-            recovered: std::mem::take(&mut self.stalled),
+            recovered: std::mem::take(&mut self.stalled) | std::mem::take(&mut self.interrupted_run),
             gap: !begins && buffer.flags().contains(gst::BufferFlags::DISCONT),
         };
         let frame = Frame {

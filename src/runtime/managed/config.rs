@@ -1,6 +1,6 @@
 //! What a managed feed is to be: as a plain type, and as `add-feed` gets it.
 
-use std::path::PathBuf;
+use std::{borrow::Cow, path::PathBuf};
 
 use glib::{ParamFlags, ParamSpec, prelude::*};
 
@@ -8,9 +8,7 @@ use super::{
     backoff::RestartPolicy,
     value::{convert, expectation, show},
 };
-use crate::runtime::{
-    CustomPipelinePolicy, Error, ErrorCode, FeedSettings, RtspSecurity, clock::Time, properties, redact, source,
-};
+use crate::runtime::{CustomPipelinePolicy, Error, ErrorCode, FeedSettings, clock::Time, properties, redact, source};
 
 /// Where a managed feed gets its video.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +43,14 @@ impl ManagedSource {
         match self {
             Self::Uri(uri) => redact::text(uri),
             Self::Pipeline(pipeline) => redact::text(pipeline),
+        }
+    }
+
+    /// As GStreamer gets it. Over `rtsps://` it would ask for UDP first, and the video would come in the clear.
+    pub(super) fn secured(uri: &str) -> Cow<'_, str> {
+        match uri.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("rtsps") => format!("rtspst://{rest}").into(),
+            _ => uri.into(),
         }
     }
 
@@ -142,7 +148,7 @@ impl ManagedFeedConfig {
     }
 
     /// Refuses what can be seen to be wrong before anything is started.
-    pub(super) fn check(&self, policy: CustomPipelinePolicy) -> Result<(), Error> {
+    pub(in crate::runtime) fn check(&self, policy: CustomPipelinePolicy) -> Result<(), Error> {
         if self.processor_id.is_empty() {
             return Err(invalid("`processor-id` is empty: set it to the `processor-id` of an `nvbatch`"));
         }
@@ -166,16 +172,7 @@ impl ManagedFeedConfig {
                 redact::text(uri)
             )));
         }
-        if source::is_plain_rtsp(uri) && self.settings.rtsp_security == RtspSecurity::RequireTls {
-            return Err(Error::new(
-                ErrorCode::InsecureSourceRejected,
-                format!(
-                    "{} is not encrypted and `rtsp-security` is require-tls: use the camera's rtsps:// address, or set `rtsp-security` to prefer-tls",
-                    self.source.redacted()
-                ),
-            ));
-        }
-        Ok(())
+        source::check_address(uri, self.settings.rtsp_security)
     }
 }
 
@@ -183,7 +180,7 @@ fn has_scheme(uri: &str, scheme: &str) -> bool {
     uri.split_once("://").is_some_and(|(is, rest)| is.eq_ignore_ascii_case(scheme) && !rest.is_empty())
 }
 
-pub(super) fn invalid(message: impl Into<String>) -> Error {
+pub(super) fn invalid(message: impl AsRef<str>) -> Error {
     Error::new(ErrorCode::InvalidConfig, message)
 }
 
@@ -215,7 +212,7 @@ fn specs() -> Vec<ParamSpec> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::Leaky;
+    use crate::runtime::{Leaky, RtspSecurity};
 
     fn read(structure: &str) -> Result<ManagedFeedConfig, Error> {
         gst::init().unwrap();
@@ -310,6 +307,19 @@ mod tests {
         assert_eq!(custom.code, ErrorCode::CustomPipelineRejected);
         for error in [insecure, custom] {
             assert!(error.message.contains("***@cam/1") && !error.message.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn video_goes_through_tls_where_the_address_has_it() {
+        for (uri, asked_for) in [
+            ("rtsps://cam/1", "rtspst://cam/1"),
+            ("RTSPS://u:p@cam", "rtspst://u:p@cam"),
+            ("rtspsu://cam", "rtspsu://cam"),
+            ("rtsp://cam", "rtsp://cam"),
+            ("file:///rtsps://a", "file:///rtsps://a"),
+        ] {
+            assert_eq!(ManagedSource::secured(uri), asked_for);
         }
     }
 

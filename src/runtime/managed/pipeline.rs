@@ -90,7 +90,7 @@ fn feed(config: &ManagedFeedConfig, name: &str) -> Result<gst::Element, Error> {
 /// An element that reads the uri and gives out its video, raw, in system memory.
 fn decoded(uri: &str) -> Result<gst::Element, Error> {
     let decoder = make("uridecodebin")?;
-    decoder.set_property("uri", uri);
+    decoder.set_property("uri", &*ManagedSource::secured(uri));
     decode_video_only(&decoder);
     decoder.connect("source-setup", false, |arguments| {
         let source = arguments.get(1)?.get::<gst::Element>().ok()?;

@@ -58,7 +58,7 @@ struct Kept {
 }
 
 impl Key {
-    /// Reads the whole model. The error says why that does not go.
+    /// Reads what the model keeps outside of its file. The error says why that does not go.
     pub fn new(config: &ProcessorConfig, model: &Model, candidates: &Candidates) -> Result<Self, String> {
         let input = &model.description().input;
         Ok(Self {
@@ -158,6 +158,14 @@ fn folder(cache_home: Option<&OsStr>, home: Option<&OsStr>) -> Option<PathBuf> {
     let absolute = |path: Option<&OsStr>| path.map(Path::new).filter(|path| path.is_absolute()).map(Path::to_owned);
     let cache = absolute(cache_home).or_else(|| absolute(home).map(|home| home.join(".cache")))?;
     Some(cache.join("nextvision").join("settings"))
+}
+
+/// A file of the cache, for [`crate::runtime::fuzzing`]: what is read is what would be written.
+#[cfg(any(test, fuzzing))]
+pub fn settings_cache(bytes: &[u8]) {
+    let Ok(kept) = serde_json::from_slice::<Kept>(bytes) else { return };
+    let again: Kept = serde_json::to_vec(&kept).and_then(|text| serde_json::from_slice(&text)).expect("it is JSON");
+    assert!(again.key == kept.key && again.setting == kept.setting);
 }
 
 /// The bytes of a file that this user wrote.

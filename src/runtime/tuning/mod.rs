@@ -15,6 +15,9 @@ use self::{
     candidates::Candidates,
     trial::Workbench,
 };
+#[cfg(any(test, fuzzing))]
+pub use cache::settings_cache;
+
 use super::{CAT, Error, processor::ProcessorConfig};
 use crate::inference::{Model, Session};
 
