@@ -72,9 +72,9 @@ impl Instance<'_> {
                 Some(buffer) => {
                     close_gaps(&mut wanted, |from, to| buffer.move_frame(from, to));
                     lists.running.extend(wanted.iter().map(|(_, _, frame)| (frame.feed.clone(), frame.id)));
-                    self.processor.run_started(self.index, started, lists.running);
+                    self.processor.runs.started(self.index, started, lists.running);
                     let ran = self.infer(buffer.bytes(), &wanted, &mut results);
-                    lists.running = self.processor.run_ended(self.index);
+                    lists.running = self.processor.runs.ended(self.index);
                     lists.running.clear();
                     ran
                 }

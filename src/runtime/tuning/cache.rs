@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::{Setting, candidates::Candidates};
 use crate::{
     inference::Model,
-    runtime::{CAT, processor::ProcessorConfig},
+    runtime::{CAT, limits::ProcessorConfig},
 };
 
 /// Set to `off`, nothing is kept and nothing that was kept is used.

@@ -18,7 +18,7 @@ use self::{
 #[cfg(any(test, fuzzing))]
 pub use cache::settings_cache;
 
-use super::{CAT, Error, processor::ProcessorConfig};
+use super::{CAT, Error, ProcessorConfig};
 use crate::inference::{Model, Session};
 
 /// Share of `startup-timeout` that measuring may take.

@@ -9,7 +9,7 @@ use std::{
 use super::{Setting, search::Bench};
 use crate::{
     inference::{BatchDim, Model, Session, release_freed_memory},
-    runtime::{CAT, Error, ErrorCode, batch::BatchBuffer, panics, processor::ProcessorConfig},
+    runtime::{CAT, Error, ErrorCode, batch::BatchBuffer, limits::ProcessorConfig, panics},
 };
 
 /// What a batch costs beside the model: threads that wake and sleep, locks.
