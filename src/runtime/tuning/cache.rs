@@ -23,7 +23,7 @@ use crate::{
     runtime::{CAT, limits::ProcessorConfig},
 };
 
-/// Set to `off`, nothing is kept and nothing that was kept is used.
+/// Set to `off`, nothing is kept and nothing that was kept is used; set to `always`, everything is.
 const SWITCH: &str = "NV_SETTINGS_CACHE";
 /// A file of ours has some hundred bytes.
 const MAX_BYTES: u64 = 16 << 10;
@@ -31,6 +31,8 @@ const MAX_BYTES: u64 = 16 << 10;
 pub struct Cache {
     /// `None`: off.
     folder: Option<PathBuf>,
+    /// Also what was measured while others had the cores.
+    pub keeps_all: bool,
 }
 
 /// All that a measured setting depends on.
@@ -96,19 +98,20 @@ fn processor_name(cpuinfo: &str) -> String {
 impl Cache {
     /// Below `$XDG_CACHE_HOME`, or `~/.cache`.
     pub fn of_user() -> Self {
-        let off = env::var(SWITCH).is_ok_and(|set| ["off", "0", "no", "false"].contains(&&*set.to_ascii_lowercase()));
+        let set = env::var(SWITCH).unwrap_or_default().to_ascii_lowercase();
+        let off = ["off", "0", "no", "false"].contains(&&*set);
         let folder = folder(env::var_os("XDG_CACHE_HOME").as_deref(), env::var_os("HOME").as_deref());
-        Self { folder: folder.filter(|_| !off) }
+        Self { folder: folder.filter(|_| !off), keeps_all: set == "always" }
     }
 
     #[cfg(test)]
     pub fn at(folder: PathBuf) -> Self {
-        Self { folder: Some(folder) }
+        Self { folder: Some(folder), keeps_all: false }
     }
 
     #[cfg(test)]
     pub fn off() -> Self {
-        Self { folder: None }
+        Self { folder: None, keeps_all: false }
     }
 
     pub fn is_on(&self) -> bool {
