@@ -13,7 +13,7 @@ pluginsdir = $(shell pkg-config $(if $(PREFIX),--define-variable=prefix=$(PREFIX
 userdir = $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/gstreamer-1.0/plugins
 PLUGINDIR ?= $(if $(PREFIX)$(DESTDIR)$(filter 0,$(shell id -u)),$(pluginsdir),$(userdir))
 
-.PHONY: help setup build demo test test-all lint races bench bench-worker soak isolation overload cycles install uninstall clean
+.PHONY: help setup build demo test test-all lint races fuzz bench bench-worker soak isolation overload cycles install uninstall clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ lint: setup ## Check formatting, clippy and the documentation, warnings denied
 
 races: setup ## Look for data races: the runtime's tests and a run of everything at once under ThreadSanitizer
 	ci/races
+
+fuzz: setup ## Give hostile bytes to each parser and decoder for SECONDS=n
+	ci/fuzz $(SECONDS)
 
 bench: setup ## Measure, side by side with the library alone and other ways: BENCH, CASES, ONLY, ROUNDS, see docs/benchmark.md
 	cargo bench $(with_features) $(addprefix --bench ,$(BENCH))

@@ -26,6 +26,8 @@ fn a_second_start_measures_nothing_until_something_changes() {
         unsafe { std::env::set_var(name, value) }
     };
     set("XDG_CACHE_HOME", folder.path());
+    // Other tests run meanwhile.
+    set("NV_SETTINGS_CACHE", Path::new("always"));
     let settings = folder.path().join("nextvision/settings");
     let file = folder.path().join("m.onnx");
     fs::copy(model("mean"), &file).unwrap();

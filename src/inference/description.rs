@@ -31,6 +31,11 @@ impl ModelDescription {
     }
 }
 
+/// A name out of a model, fit for a message.
+pub(super) fn shown(name: &str) -> String {
+    name.chars().take(64).flat_map(char::escape_debug).collect()
+}
+
 /// One input or output tensor as ONNX Runtime names it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TensorSpec {
@@ -45,8 +50,7 @@ pub struct TensorSpec {
 /// Fit for a message, whatever the model's author wrote.
 impl fmt::Display for TensorSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name: String = self.name.chars().take(64).flat_map(char::escape_debug).collect();
-        write!(f, "`{name}` {} [", labels::clean(&self.element))?;
+        write!(f, "`{}` {} [", shown(&self.name), labels::clean(&self.element))?;
         for (axis, dim) in self.dims.iter().take(16).enumerate() {
             f.write_str(if axis == 0 { "" } else { ", " })?;
             match dim {
@@ -87,7 +91,7 @@ fn read_labels(path: &std::path::Path) -> Result<Vec<String>, Error> {
 }
 
 /// [`describe`] without a look at any file. `labels` are those of the labels file, where one is given.
-fn assemble(
+pub(super) fn assemble(
     decoder: DecoderKind,
     labels: Option<Vec<String>>,
     file: &ModelInfo,

@@ -9,7 +9,10 @@ mod decode;
 mod description;
 mod ending;
 mod error;
+mod file;
 mod fingerprint;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod geometry;
 mod image;
 mod input;

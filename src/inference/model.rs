@@ -5,7 +5,6 @@ use std::sync::{Arc, Once};
 
 use ort::value::ValueType;
 
-use super::fingerprint::fingerprint;
 use super::library::{self, Library, library};
 use super::weights::{Weights, read_file, release_freed_memory};
 use super::{
@@ -34,7 +33,6 @@ pub struct ModelConfig {
 #[derive(Debug)]
 pub struct Model {
     weights: Arc<Weights>,
-    path: PathBuf,
     intra_op_threads: usize,
     description: ModelDescription,
     warnings: Vec<String>,
@@ -54,13 +52,7 @@ impl Model {
             described = describe(config, &interface);
         }
         let (description, warnings) = described.map_err(|error| of_model(config, error))?;
-        Ok(Self {
-            weights,
-            path: config.model.clone(),
-            intra_op_threads: config.intra_op_threads,
-            description,
-            warnings,
-        })
+        Ok(Self { weights, intra_op_threads: config.intra_op_threads, description, warnings })
     }
 
     pub fn description(&self) -> &ModelDescription {
@@ -82,10 +74,10 @@ impl Model {
         self.weights.library_version()
     }
 
-    /// A number for the content of the model's files, which it reads again. The error says why they cannot be read.
+    /// A number for the content of the model: of the file as it was loaded, and of those in which it keeps weights
+    /// outside of it, which are read again. The error says why they cannot be read.
     pub fn fingerprint(&self) -> Result<String, String> {
-        fingerprint(&self.path)
-            .map_err(|reason| format!("model {} cannot be read again: {reason}", self.path.display()))
+        self.weights.fingerprint().map_err(|reason| format!("the model's weights cannot be read again: {reason}"))
     }
 
     /// One more instance of the model, with as many threads as it was loaded for.
@@ -308,6 +300,56 @@ mod tests {
         let huge = file("huge.onnx", b"");
         std::fs::File::options().write(true).open(&huge).unwrap().set_len(1 << 40).unwrap();
         assert_refused(huge, ErrorKind::ModelInvalid, &["1099511627776 bytes"]);
+    }
+
+    #[test]
+    fn the_model_is_opened_once_and_stays_what_was_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, other] = ["m.onnx", "other.onnx"].map(|name| folder.path().join(name));
+        std::fs::copy(fixture("echo-yolo.onnx"), &path).unwrap();
+        std::fs::copy(fixture("echo-ssd.onnx"), &other).unwrap();
+        let opened = Opened::watch(&path);
+        let config = ModelConfig { intra_op_threads: 1, ..config(path.clone()) };
+        let model = Model::load(&config).unwrap();
+        std::fs::rename(&other, &path).unwrap();
+        let later = Model::load(&ModelConfig { decoder: DecoderKind::Ssd, ..config }).unwrap();
+        assert_ne!(model.fingerprint().unwrap(), later.fingerprint().unwrap());
+        assert_eq!(model.fingerprint(), Model::load(&self::config(fixture("echo-yolo.onnx"))).unwrap().fingerprint());
+        let input = vec![0; model.description().input.frame_bytes() + 3];
+        let aligned = input.as_ptr().align_offset(4);
+        let outputs = model.session().unwrap().run(&input[aligned..], 1, |outputs| outputs.len());
+        assert_eq!(outputs.unwrap(), 1, "not the four of the other one");
+        assert_eq!(opened.times(), 1);
+    }
+
+    /// How often a file was opened, wherever its path leads by then.
+    struct Opened(std::fs::File);
+
+    impl Opened {
+        fn watch(path: &std::path::Path) -> Self {
+            use std::os::fd::{AsRawFd, FromRawFd};
+
+            // SAFETY: a descriptor that is valid is new and nobody else's.
+            let watch = unsafe {
+                let descriptor = libc::inotify_init1(libc::IN_NONBLOCK | libc::IN_CLOEXEC);
+                assert!(descriptor >= 0);
+                std::fs::File::from_raw_fd(descriptor)
+            };
+            // Closing too: events that are alike and follow each other come as one.
+            const WATCHED: u32 = libc::IN_OPEN | libc::IN_CLOSE_NOWRITE;
+            let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
+            // SAFETY: the path is a C string.
+            assert!(unsafe { libc::inotify_add_watch(watch.as_raw_fd(), path.as_ptr(), WATCHED) } >= 0);
+            Self(watch)
+        }
+
+        fn times(mut self) -> usize {
+            let mut events = [0; 4096];
+            let length = std::io::Read::read(&mut self.0, &mut events).unwrap_or(0);
+            // An event of a file, not of what is in a folder, has no name.
+            let opened = |event: &&[u8]| event[4..8] == libc::IN_OPEN.to_ne_bytes();
+            events[..length].chunks_exact(size_of::<libc::inotify_event>()).filter(opened).count()
+        }
     }
 
     #[test]

@@ -50,6 +50,11 @@ impl ExecutionProvider {
     /// What `Auto` tries, the fastest first.
     const BEST_FIRST: [Self; 5] = [Self::Tensorrt, Self::Cuda, Self::Migraphx, Self::Openvino, Self::Cpu];
 
+    /// Whether it computes on the cores that everybody else uses as well.
+    pub fn is_on_cpu(self) -> bool {
+        matches!(self, Self::Auto | Self::Cpu | Self::Xnnpack | Self::Onednn)
+    }
+
     /// Its name as a property's value.
     pub fn nick(self) -> &'static str {
         match self {

@@ -9,12 +9,16 @@ use half::slice::HalfFloatSliceExt;
 use ort::session::SessionInputValue;
 use ort::value::{DynValue, PrimitiveTensorElementType, TensorElementType, TensorRef, ValueType};
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use super::weights::{SharedSession, Weights};
 use super::{
     BatchDim, ElementType, Error, ErrorKind, InputSpec, Layout, RAISE_LIMIT_OF_THREADS, TensorView, TensorViewData,
     ending,
 };
+
+/// So many are listed without an allocation.
+const USUAL_OUTPUTS: usize = 4;
 
 /// One instance of a model. Not shared: whoever runs it owns it.
 pub struct Session {
@@ -51,7 +55,7 @@ impl Session {
             .keys()
             .enumerate()
             .map(|(index, name)| view(name, &outputs[index]))
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<SmallVec<[_; USUAL_OUTPUTS]>, _>>()?;
         Ok(read(&views))
     }
 }

@@ -1,10 +1,8 @@
 //! Small text files that a user names: read whole, never more than they can sensibly hold.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
-use super::{Error, ErrorKind};
+use super::{Error, ErrorKind, file};
 
 /// More than any labels file or `.modelinfo` holds; keeps a wrong path such as `/dev/zero` from filling the memory.
 const MAX_BYTES: u64 = 4 << 20;
@@ -19,12 +17,11 @@ pub(super) fn read(path: &Path, what: &str, property: &str) -> Result<String, Er
     };
     let io = |error: std::io::Error| fault(&error.to_string());
 
-    // Asked before it is opened: opening a named pipe would wait for its writer.
-    if !path.metadata().map_err(io)?.is_file() {
+    let (file, metadata) = file::open(path).map_err(io)?;
+    if !metadata.is_file() {
         return Err(fault("it is not a regular file"));
     }
-    let mut bytes = Vec::new();
-    File::open(path).map_err(io)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+    let bytes = file::read(file, metadata.len(), MAX_BYTES).map_err(io)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(fault(&format!("it is larger than {} MiB", MAX_BYTES >> 20)));
     }

@@ -15,8 +15,9 @@ use memmap2::Mmap;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{InMemorySession, Session, SessionInputValue, SessionOutputs};
 
+use super::fingerprint::Content;
 use super::library::{self, Library};
-use super::{Error, ErrorKind, ExecutionProvider, ModelConfig, ending};
+use super::{Error, ErrorKind, ExecutionProvider, ModelConfig, ending, file};
 
 /// Neither of the formats (protobuf, flatbuffers) can hold more.
 const MAX_FILE_BYTES: u64 = i32::MAX as u64;
@@ -30,6 +31,7 @@ const PREPACK_UP_TO_BYTES: usize = 16 << 20;
 pub(super) struct Weights {
     bytes: Bytes,
     options: SessionOptions,
+    content: Content,
 }
 
 enum Bytes {
@@ -76,7 +78,7 @@ impl Weights {
         if provider == ExecutionProvider::Cpu && !is_ort_format(file) {
             match optimise(&options, file, &inspect) {
                 Ok((map, inspected)) => {
-                    return Ok((Self { bytes: Bytes::Optimised(map), options }, inspected));
+                    return Ok((Self { bytes: Bytes::Optimised(map), options, content: Content::of(file) }, inspected));
                 }
                 Err(reason) => library::log_warning(&format!(
                     "{}: its sessions do not share weights: {reason}",
@@ -84,7 +86,7 @@ impl Weights {
                 )),
             }
         }
-        let weights = Self { bytes: Bytes::Read(file.clone()), options };
+        let weights = Self { bytes: Bytes::Read(file.clone()), options, content: Content::of(file) };
         let inspected = inspect(&*weights.options.commit(weights.bytes(), 1)?)?;
         Ok((weights, inspected))
     }
@@ -100,6 +102,11 @@ impl Weights {
 
     pub(super) fn library_version(&self) -> &str {
         &self.options.library.version
+    }
+
+    /// As [`Content::fingerprint`].
+    pub(super) fn fingerprint(&self) -> std::io::Result<String> {
+        self.content.fingerprint(&self.options.folder)
     }
 
     /// One more session of the model, with so many threads inside a run.
@@ -174,35 +181,35 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     if path.as_os_str().is_empty() {
         return Err(Error::new(ErrorKind::ModelNotFound, "no model is set: set model to the path of an ONNX file"));
     }
-    let file = match std::fs::metadata(path) {
-        Ok(file) => file,
-        Err(reason) if reason.kind() == std::io::ErrorKind::NotFound => {
-            return error(ErrorKind::ModelNotFound, "does not exist; set model to the path of an ONNX file");
+    let unreadable = |reason: std::io::Error| match reason.kind() {
+        std::io::ErrorKind::NotFound => {
+            error(ErrorKind::ModelNotFound, "does not exist; set model to the path of an ONNX file")
         }
-        Err(reason) => {
-            return error(
-                ErrorKind::ModelNotFound,
-                &format!("cannot be read ({reason}); set model to a file that can"),
-            );
-        }
+        _ => error(ErrorKind::ModelNotFound, &format!("cannot be read ({reason}); set model to a file that can")),
     };
-    if file.is_dir() {
+    let (file, metadata) = match file::open(path) {
+        Ok(opened) => opened,
+        Err(reason) => return unreadable(reason),
+    };
+    if metadata.is_dir() {
         return error(ErrorKind::ModelInvalid, "is a directory; set model to the ONNX file in it");
     }
-    if !file.is_file() {
+    if !metadata.is_file() {
         return error(ErrorKind::ModelInvalid, "is not a regular file; set model to the path of an ONNX file");
     }
-    if file.len() == 0 {
-        return error(ErrorKind::ModelInvalid, "is empty; export or copy it again");
+    let too_large = |bytes: u64| {
+        let what = format!("has {bytes} bytes, more than ONNX allows; export it with its weights in a second file");
+        error(ErrorKind::ModelInvalid, &what)
+    };
+    if metadata.len() > MAX_FILE_BYTES {
+        return too_large(metadata.len());
     }
-    if file.len() > MAX_FILE_BYTES {
-        let what =
-            format!("has {} bytes, more than ONNX allows; export it with its weights in a second file", file.len());
-        return error(ErrorKind::ModelInvalid, &what);
+    match file::read(file, metadata.len(), MAX_FILE_BYTES) {
+        Ok(bytes) if bytes.is_empty() => error(ErrorKind::ModelInvalid, "is empty; export or copy it again"),
+        Ok(bytes) if bytes.len() as u64 > MAX_FILE_BYTES => too_large(bytes.len() as u64),
+        Ok(bytes) => Ok(bytes),
+        Err(reason) => unreadable(reason),
     }
-    std::fs::read(path).or_else(|reason| {
-        error(ErrorKind::ModelNotFound, &format!("cannot be read ({reason}); set model to a file that can"))
-    })
 }
 
 /// Optimises the model and gives it back in ONNX Runtime's format, which a session was made from to see that it works.

@@ -414,7 +414,7 @@ impl Stream {
                 self.announce(|announcement| announcement.before_frame(&tensors))?;
                 #[cfg(feature = "v1_26")]
                 super::tensors::attach(buffer.make_mut(), tensors);
-                let Inferred { model, processor_id, output, .. } = &*inferred;
+                let Inferred { model, processor_id, output, .. } = &inferred;
                 if roi::has_any(output) {
                     let size = (frame.caps.info.width(), frame.caps.info.height());
                     let label = |label| model.label(label);

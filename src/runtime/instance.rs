@@ -7,8 +7,7 @@ use super::{
     batch::BatchBuffer,
     clock,
     counters::Timing,
-    feed::{Inferred, Outcome},
-    former::Complete,
+    feed::{Feed, Inferred, ItemId, Outcome},
     health::{Event, Severity},
     panics,
     processor::{Processor, Work, Written},
@@ -20,7 +19,7 @@ use crate::inference::{DecodeParams, Output, Session};
 pub fn start(processor: &Arc<Processor>, index: usize, session: Session) -> Result<(), Error> {
     let worker = processor.clone();
     let label = format!("instance {index} of processor '{}'", processor.id());
-    let serve = move || Instance { processor: &worker, index, session: Some(session) }.serve();
+    let serve = move || Instance { processor: &worker, index, session: Some(session), lists: Lists::default() }.serve();
     let started = Worker::start(format!("nv-instance-{index}"), label, &processor.detached, serve);
     let instance = started.map_err(|error| {
         let thread = format!("thread {index} of processor '{}'", processor.id());
@@ -36,47 +35,69 @@ struct Instance<'a> {
     index: usize,
     /// `None` after a panic, until it is made anew.
     session: Option<Session>,
+    lists: Lists,
 }
+
+/// Lists of a batch. Empty between two batches, so that only their memory is kept.
+#[derive(Default)]
+struct Lists {
+    taken: Vec<(usize, Written)>,
+    wanted: Vec<Wanted>,
+    running: Vec<(Arc<Feed>, ItemId)>,
+    results: Vec<Result<Output, Error>>,
+}
+
+/// A frame in its place, and how its result is to be read.
+type Wanted = (usize, DecodeParams, Written);
 
 impl Instance<'_> {
     fn serve(mut self) {
         loop {
-            match self.processor.next_work() {
+            match self.processor.next_work(&mut self.lists.taken) {
                 Work::Write(reservation) => self.processor.write(reservation),
-                Work::Run(batch) => self.run(batch),
+                Work::Run(buffer) => self.run(buffer),
                 Work::Stop => break,
             }
         }
     }
 
-    fn run(&mut self, batch: Complete<Written, Arc<BatchBuffer>>) {
+    fn run(&mut self, mut buffer: Arc<BatchBuffer>) {
         let started = clock::now();
-        let Complete { mut buffer, frames } = batch;
-        let wanted =
-            frames.into_iter().filter_map(|(place, frame)| Some((place, frame.feed.admit(frame.id, started)?, frame)));
-        let mut wanted: Vec<(usize, DecodeParams, Written)> = wanted.collect();
+        let Lists { taken, mut wanted, running, mut results } = std::mem::take(&mut self.lists);
+        let mut lists = Lists { taken, running, ..Lists::default() };
+        let admit = |(place, frame): (usize, Written)| Some((place, frame.feed.admit(frame.id, started)?, frame));
+        wanted.extend(lists.taken.drain(..).filter_map(admit));
         if !wanted.is_empty() {
-            let results = match Arc::get_mut(&mut buffer) {
+            let ran = match Arc::get_mut(&mut buffer) {
                 Some(buffer) => {
-                    close_gaps(buffer, &mut wanted);
-                    let feeds = wanted.iter().map(|(_, _, frame)| (frame.feed.clone(), frame.id)).collect();
-                    self.processor.run_started(self.index, started, feeds);
-                    let results = self.infer(buffer.bytes(), &wanted);
-                    self.processor.run_ended(self.index);
-                    results
+                    close_gaps(&mut wanted, |from, to| buffer.move_frame(from, to));
+                    lists.running.extend(wanted.iter().map(|(_, _, frame)| (frame.feed.clone(), frame.id)));
+                    self.processor.runs.started(self.index, started, lists.running);
+                    let ran = self.infer(buffer.bytes(), &wanted, &mut results);
+                    lists.running = self.processor.runs.ended(self.index);
+                    lists.running.clear();
+                    ran
                 }
                 None => Err(Error::new(ErrorCode::ModelInvalid, "the memory of a batch is still being written")),
             };
-            self.settle(wanted, results, started);
+            if let Err(error) = ran {
+                results.clear();
+                results.extend(wanted.iter().map(|_| Err(error.clone())));
+            }
+            self.settle(&mut wanted, &mut results, started);
         }
+        (lists.wanted, lists.results) = (wanted, results);
+        self.lists = lists;
         self.processor.recycle(buffer);
     }
 
+    /// Adds what the model says about each of the frames to `results`.
     fn infer(
         &mut self,
         input: &[u8],
-        frames: &[(usize, DecodeParams, Written)],
-    ) -> Result<Vec<Result<Output, Error>>, Error> {
+        frames: &[Wanted],
+        results: &mut Vec<Result<Output, Error>>,
+    ) -> Result<(), Error> {
         let decoder = &self.processor.description().decoder;
         let batch = frames.len();
         with_session(
@@ -84,32 +105,23 @@ impl Instance<'_> {
             || self.processor.model.session_with(self.processor.limits().intra_op_threads),
             |session| {
                 session.run(input, batch, |outputs| {
-                    let decode = |(index, (_, params, frame)): (usize, &(usize, DecodeParams, Written))| {
+                    let decode = |(index, (_, params, frame)): (usize, &Wanted)| {
                         panics::caught(|| decoder.decode(outputs, index, batch, params, &frame.placement))
                     };
-                    frames.iter().enumerate().map(decode).collect()
+                    results.extend(frames.iter().enumerate().map(decode));
                 })
             },
         )
     }
 
-    fn settle(
-        &self,
-        frames: Vec<(usize, DecodeParams, Written)>,
-        results: Result<Vec<Result<Output, Error>>, Error>,
-        started: u64,
-    ) {
+    /// Tells what became of the frames, of which there is one result each.
+    fn settle(&self, frames: &mut Vec<Wanted>, results: &mut Vec<Result<Output, Error>>, started: u64) {
         let processor = self.processor;
         let ended = clock::now();
         let batch_size = frames.len();
         let oldest = frames.iter().map(|(_, _, frame)| frame.arrival).min().unwrap_or(started);
-        let (failure, good) = match &results {
-            Err(error) => (Some(error.clone()), 0),
-            Ok(results) => {
-                let failure = results.iter().find_map(|result| result.as_ref().err().cloned());
-                (failure, results.iter().filter(|result| result.is_ok()).count())
-            }
-        };
+        let failure = results.iter().find_map(|result| result.as_ref().err().cloned());
+        let good = results.iter().filter(|result| result.is_ok()).count();
         let (errors_before, errors) = {
             let mut counters = processor.counters();
             // Before anybody hears of a result, so that who does finds it counted.
@@ -124,13 +136,9 @@ impl Instance<'_> {
             let errors = if failure.is_some() { counters.consecutive_errors + 1 } else { 0 };
             (std::mem::replace(&mut counters.consecutive_errors, errors), errors)
         };
-        let outcomes: Box<dyn Iterator<Item = Result<Output, Error>>> = match results {
-            Ok(results) => Box::new(results.into_iter()),
-            Err(error) => Box::new(std::iter::repeat_n(Err(error), batch_size)),
-        };
-        for ((_, _, frame), result) in frames.into_iter().zip(outcomes) {
+        for ((_, _, frame), result) in frames.drain(..).zip(results.drain(..)) {
             let outcome = match result {
-                Ok(output) => Outcome::Result(Box::new(Inferred {
+                Ok(output) => Outcome::Result(Inferred {
                     model: processor.description().clone(),
                     processor_id: processor.id().clone(),
                     output,
@@ -143,7 +151,7 @@ impl Instance<'_> {
                         batch_size: batch_size as u32,
                     },
                     told: None,
-                })),
+                }),
                 Err(error) => Outcome::Failed(error),
             };
             frame.feed.settle(frame.id, outcome);
@@ -179,22 +187,21 @@ fn with_session<S, R, E: Into<Error>>(
     result.map_err(Into::into)
 }
 
-/// Moves the last frames into the places of those that are not wanted any more, so that the batch has no holes.
-fn close_gaps(buffer: &mut BatchBuffer, frames: &mut [(usize, DecodeParams, Written)]) {
+/// Moves the last frames into the places of those that are not wanted any more, so that the batch has no holes. The
+/// frames come in the order of their places, and leave so.
+fn close_gaps<P, F>(frames: &mut [(usize, P, F)], mut move_frame: impl FnMut(usize, usize)) {
     let count = frames.len();
-    let mut taken = vec![false; count];
-    for (place, ..) in frames.iter() {
-        if let Some(taken) = taken.get_mut(*place) {
-            *taken = true;
-        }
-    }
-    let mut holes = (0..count).filter(|&place| !taken[place]);
-    for (place, ..) in frames.iter_mut() {
-        if *place >= count
-            && let Some(hole) = holes.next()
-        {
-            buffer.move_frame(*place, hole);
-            *place = hole;
+    // Frames before `stays` are where they belong; those from `last` on came from places behind `count`.
+    let (mut stays, mut last) = (0, count);
+    for hole in 0..count {
+        if frames.get(stays).is_some_and(|(place, ..)| *place == hole) {
+            stays += 1;
+        } else {
+            last -= 1;
+            if let Some((place, ..)) = frames.get_mut(last) {
+                move_frame(*place, hole);
+                *place = hole;
+            }
         }
     }
     frames.sort_unstable_by_key(|(place, ..)| *place);
@@ -222,6 +229,21 @@ mod tests {
         let panicked = work(&|_| panic!("told to")).unwrap_err();
         assert!(panicked.message.contains("told to"), "{panicked}");
         assert_eq!(work(&Ok), Ok(2), "the one that panicked does not");
+    }
+
+    #[test]
+    fn gaps_are_closed_whichever_frames_are_not_wanted() {
+        const PLACES: usize = 6;
+        for wanted in 1u32..1 << PLACES {
+            let mut memory: Vec<usize> = (0..PLACES).collect();
+            let is_wanted = |place: &usize| wanted >> place & 1 == 1;
+            let mut frames: Vec<_> = (0..PLACES).filter(is_wanted).map(|place| (place, (), place)).collect();
+            close_gaps(&mut frames, |from, to| memory[to] = memory[from]);
+            assert_eq!(frames.len(), wanted.count_ones() as usize);
+            for (index, (place, (), written)) in frames.iter().enumerate() {
+                assert_eq!((*place, memory[*place]), (index, *written), "{wanted:06b}");
+            }
+        }
     }
 
     #[test]

@@ -15,51 +15,15 @@ use super::{
     clock::{self, Time},
     counters::DropCause,
     feed::{Feed, ItemId, Outcome},
-    former::{Complete, Decision, Former, Reservation},
+    former::{Decision, Former, Reservation},
     health::Health,
     histogram::Histogram,
-    origin::Origin,
+    limits::Limits,
     panics,
+    runs::Runs,
     threads::{Detached, Worker},
-    tuning::{Setting, Source},
 };
-use crate::inference::{BatchDim, Model, ModelConfig, ModelDescription, Placement};
-
-/// What its owner asks of a processor. Zero means automatic where a field says so.
-#[derive(Debug, Clone, Default)]
-pub struct ProcessorConfig {
-    pub id: String,
-    pub model: ModelConfig,
-    /// 0: automatic.
-    pub instances: usize,
-    /// 0: automatic.
-    pub max_batch_size: usize,
-    pub max_latency: Time,
-    /// 0: automatic.
-    pub queue_capacity: usize,
-    pub response_timeout: Time,
-    pub startup_timeout: Time,
-    pub batch_join_timeout: Time,
-    /// The pipeline that the owner's element is in.
-    pub origin: Origin,
-}
-
-/// The config with everything automatic decided.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    pub instances: usize,
-    /// Inside one instance's run.
-    pub intra_op_threads: usize,
-    pub max_batch: usize,
-    /// Frames that a batch's memory has room for: more than `max_batch` for a fixed batch only.
-    pub batch_room: usize,
-    pub max_latency: Time,
-    pub queue_capacity: usize,
-    pub response_timeout: Time,
-    pub batch_join_timeout: Time,
-    /// Where the numbers of instances, threads and frames come from.
-    pub source: Source,
-}
+use crate::inference::{Model, ModelDescription, Placement};
 
 /// A frame, or an item of one, that lies in a batch.
 pub(super) struct Written {
@@ -75,7 +39,7 @@ type BatchFormer = Former<Arc<Feed>, Written, Arc<BatchBuffer>>;
 /// What an instance does next.
 pub(super) enum Work {
     Write(Reservation<Arc<Feed>, Arc<BatchBuffer>>),
-    Run(Complete<Written, Arc<BatchBuffer>>),
+    Run(Arc<BatchBuffer>),
     Stop,
 }
 
@@ -98,8 +62,8 @@ pub struct Processor {
     queue_share: AtomicUsize,
     /// A leaf.
     counters: Mutex<ProcessorCounters>,
-    /// One for each instance; a leaf.
-    runs: Vec<Mutex<Option<Run>>>,
+    /// What is inside the model.
+    pub(super) runs: Runs,
     /// The threads of the instances. A leaf.
     instances: Mutex<Vec<Arc<Worker>>>,
 }
@@ -114,13 +78,6 @@ struct State {
     stopping: bool,
     /// Nobody runs a batch any more: why frames are dropped that are still written.
     abandoned: Option<DropCause>,
-}
-
-/// A batch that an instance has inside the model.
-struct Run {
-    started: Time,
-    frames: Vec<(Arc<Feed>, ItemId)>,
-    reported: bool,
 }
 
 /// A processor's figures. They only grow.
@@ -181,7 +138,7 @@ impl Processor {
                 batch_sizes: vec![0; limits.max_batch],
                 ..ProcessorCounters::default()
             }),
-            runs: (0..limits.instances).map(|_| Mutex::new(None)).collect(),
+            runs: Runs::new(limits.instances),
             instances: Mutex::default(),
         })
     }
@@ -278,8 +235,8 @@ impl Processor {
         self.work.notify_one();
     }
 
-    /// What an instance does next; waits for it.
-    pub(super) fn next_work(&self) -> Work {
+    /// What an instance does next; waits for it. The frames of a batch and their places are added to `frames`.
+    pub(super) fn next_work(&self, frames: &mut Vec<(usize, Written)>) -> Work {
         let mut state = self.state.lock();
         loop {
             if !state.stopping
@@ -300,9 +257,9 @@ impl Processor {
                         MutexGuard::unlocked(&mut state, || feed.nudge());
                     }
                     loop {
-                        if let Some(complete) = state.former.complete(id) {
+                        if let Some(buffer) = state.former.complete(id, frames) {
                             state.running += 1;
-                            return Work::Run(complete);
+                            return Work::Run(buffer);
                         }
                         // Whoever still writes is not blocked by anything: preprocessing is arithmetic.
                         self.written.wait(&mut state);
@@ -374,27 +331,9 @@ impl Processor {
         self.counters.lock()
     }
 
-    pub(super) fn run_started(&self, instance: usize, started: Time, frames: Vec<(Arc<Feed>, ItemId)>) {
-        *self.runs[instance].lock() = Some(Run { started, frames, reported: false });
-    }
-
-    pub(super) fn run_ended(&self, instance: usize) {
-        let run = self.runs[instance].lock().take();
-        drop(run);
-    }
-
     /// Gives up on frames whose run takes longer than `response-timeout`; returns how many.
     pub(super) fn give_up_on_late_runs(&self, now: Time) -> u64 {
-        let mut late = Vec::new();
-        for run in &self.runs {
-            if let Some(run) = run.lock().as_mut()
-                && !run.reported
-                && now.saturating_sub(run.started) > self.limits.response_timeout
-            {
-                run.reported = true;
-                late.append(&mut run.frames);
-            }
-        }
+        let late = self.runs.late(now, self.limits.response_timeout);
         let timed_out =
             late.into_iter().filter(|(feed, id)| feed.settle(*id, Outcome::Dropped(DropCause::TimedOut))).count()
                 as u64;
@@ -432,7 +371,7 @@ impl Processor {
             state.abandoned = Some(cause);
             state.former.take_ready()
         };
-        let running = self.runs.iter().filter_map(|run| run.lock().take()).flat_map(|run| run.frames);
+        let running = self.runs.abandon().into_iter();
         let waiting = waiting.into_iter().map(|frame| (frame.feed, frame.id));
         for (feed, id) in running.chain(waiting) {
             feed.settle(id, Outcome::Dropped(cause));
@@ -465,31 +404,5 @@ impl Processor {
     fn writing_ended(&self) {
         self.work.notify_one();
         self.written.notify_all();
-    }
-}
-
-impl Limits {
-    /// Decides what the config leaves open beside the measured `setting`.
-    pub(super) fn new(config: &ProcessorConfig, batch: BatchDim, setting: Setting, source: Source) -> Self {
-        let Setting { instances, intra_op_threads, max_batch_size: max_batch } = setting;
-        let (max_batch, batch_room) = match batch {
-            BatchDim::Dynamic => (max_batch, max_batch),
-            BatchDim::Fixed(frames) => (max_batch.min(frames), frames),
-        };
-        let queue_capacity = match config.queue_capacity {
-            0 => max_batch.saturating_mul(instances).saturating_mul(4),
-            set => set,
-        };
-        Self {
-            instances,
-            intra_op_threads,
-            max_batch,
-            batch_room,
-            max_latency: config.max_latency,
-            queue_capacity,
-            response_timeout: config.response_timeout,
-            batch_join_timeout: config.batch_join_timeout,
-            source,
-        }
     }
 }

@@ -7,8 +7,9 @@ use super::{
     counters::DropCause,
     feed::Feed,
     health::{Event, Severity},
+    limits::ProcessorConfig,
     owners::OwnedProcessor,
-    processor::{Processor, ProcessorConfig},
+    processor::Processor,
     registry::{Runtime, Slot},
     startup::Startup,
 };

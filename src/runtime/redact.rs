@@ -27,6 +27,8 @@ const SECRETS: [&str; 15] = [
 const HEADERS: [&str; 2] = ["authorization", "cookie"];
 /// What follows a scheme, as it is and as it is escaped in another address or in JSON.
 const SCHEME_ENDS: [&str; 5] = ["://", ":\\/\\/", "%3a%2f%2f", "%3a//", "%253a%252f%252f"];
+/// Starts of schemes that a second address in one word may have: any other word may be part of a password.
+const SCHEMES: [&str; 8] = ["rtsp", "http", "rtmp", "srt", "udp", "tcp", "file", "v4l2"];
 /// What ends `user:password`, in the same ways.
 const AT_SIGNS: [&str; 3] = ["@", "%40", "%2540"];
 const QUOTES: &str = "\"'`";
@@ -120,6 +122,10 @@ fn value(text: &[char], from: usize, separator: char) -> Range<usize> {
     let backslashes = text.get(typed..line_end).unwrap_or_default().iter().take_while(|&&c| c == '\\').count();
     let opening = typed + backslashes;
     let end = match text.get(opening).copied().filter(|&c| opening < line_end && QUOTES.contains(c)) {
+        // A password may hold what looks like its closing quote: with `=` it goes on to the end of the word.
+        Some(quote) if separator == '=' => {
+            end_of_word(text, closing_quote(text, opening + 1, line_end, quote, backslashes), line_end)
+        }
         Some(quote) => closing_quote(text, opening + 1, line_end, quote, backslashes),
         None if separator == ':' => line_end,
         None => end_of_word(text, start, line_end),
@@ -171,12 +177,21 @@ fn end_of_word(text: &[char], from: usize, line_end: usize) -> usize {
 fn users(text: &[char]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut from = 0;
+    // Where the last word ends in which an address had a colon.
+    let mut ambiguous = 0;
     while let Some(start) = position(text, from, |c| !c.is_whitespace()) {
         let end = position(text, start, char::is_whitespace).unwrap_or(text.len());
         from = match scheme_end(text, start, end) {
             Some(address) => {
-                let end = next_address(text, address, end);
-                let user_end = user_end(text, address, end).or_else(|| user_end_after_space(text, address, end));
+                let (word_end, end) = (end, next_address(text, address, end));
+                // What looks like a second address may still be the password of the first.
+                let user_end = match ambiguous == word_end {
+                    true => last_at_sign(text, address, end),
+                    false => user_end(text, address, end).or_else(|| user_end_after_space(text, address, end)),
+                };
+                if has_colon(text.get(address..end).unwrap_or_default()) {
+                    ambiguous = word_end;
+                }
                 found.extend(user_end.map(|user_end| address..user_end));
                 user_end.unwrap_or(end).max(end)
             }
@@ -192,18 +207,25 @@ fn users(text: &[char]) -> Vec<Range<usize>> {
 
 /// Where the first scheme of a word ends.
 fn scheme_end(text: &[char], start: usize, end: usize) -> Option<usize> {
-    (start..end).find_map(|at| SCHEME_ENDS.iter().find(|mark| has(text, at, end, mark)).map(|mark| at + mark.len()))
+    scheme_mark(text, start, end).map(|mark| mark.end)
+}
+
+/// What ends the first scheme of a word.
+fn scheme_mark(text: &[char], start: usize, end: usize) -> Option<Range<usize>> {
+    (start..end).find_map(|at| SCHEME_ENDS.iter().find(|mark| has(text, at, end, mark)).map(|mark| at..at + mark.len()))
 }
 
 /// Where another address follows without a space between them; a password may look like one.
 fn next_address(text: &[char], address: usize, end: usize) -> usize {
     let mut from = address;
-    while let Some(mark_end) = scheme_end(text, from, end) {
-        let mark = (from..mark_end).find(|&at| scheme_end(text, at, mark_end).is_none()).map_or(mark_end, |at| at - 1);
+    while let Some(Range { start: mark, end: mark_end }) = scheme_mark(text, from, end) {
         let before = text.get(from..mark).unwrap_or_default();
         let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
         let scheme = mark - before.iter().rev().take_while(|&&c| is_scheme(c)).count();
-        if scheme > address && text.get(scheme - 1).is_some_and(|&c| c == '=' || BRACKETS.contains(c)) {
+        let name = text.get(scheme..mark).unwrap_or_default();
+        let is_known = SCHEMES.iter().any(|known| has(name, 0, name.len(), known));
+        let is_apart = scheme > address && text.get(scheme - 1).is_some_and(|&c| c == '=' || BRACKETS.contains(c));
+        if is_known && is_apart {
             return scheme;
         }
         from = mark_end;
@@ -215,7 +237,7 @@ fn next_address(text: &[char], address: usize, end: usize) -> usize {
 fn user_end(text: &[char], address: usize, end: usize) -> Option<usize> {
     let at_sign = last_at_sign(text, address, end)?;
     let login = text.get(address..at_sign).unwrap_or_default();
-    let is_path = login.iter().any(|c| "/?#".contains(*c)) && !login.contains(&':') && !contains(login, "%3a");
+    let is_path = login.iter().any(|c| "/?#".contains(*c)) && !has_colon(login);
     (!is_path).then_some(at_sign)
 }
 
@@ -256,6 +278,11 @@ fn contains(text: &[char], mark: &str) -> bool {
     (0..text.len()).any(|at| has(text, at, text.len(), mark))
 }
 
+/// As it is or escaped.
+fn has_colon(text: &[char]) -> bool {
+    text.contains(&':') || contains(text, "%3a")
+}
+
 fn ends_with_any(name: &[char], ends: &[&str]) -> bool {
     ends.iter().any(|end| name.len().checked_sub(end.len()).is_some_and(|at| has(name, at, name.len(), end)))
 }
@@ -293,7 +320,11 @@ mod tests {
             ("rtsp://cam/1?a=b&Access_Token=abc&key=1&last", "rtsp://cam/1?a=b&Access_Token=***&key=***&last"),
             ("cannot open 'rtsp://u:p@cam/1', gave up", "cannot open 'rtsp://***@cam/1', gave up"),
             ("rtsp://a:b@c/1,rtsp://d:e@f/2", "rtsp://***@c/1,rtsp://***@f/2"),
+            ("rtsp://user:=x://c/pw@cam/1", "rtsp://***@cam/1"),
+            ("rtsp://user:'ab://x@cam/1", "rtsp://***@cam/1"),
+            ("rtsp://user:=rtsp://c/pw@cam/1", "rtsp://user:=rtsp://***@cam/1"),
             ("login password=\"my pet\" failed, token=abc; ok", "login password=*** failed, token=***; ok"),
+            ("http://cam/?password=\"}\"}pw&x=1", "http://cam/?password=***&x=1"),
             ("password=", "password=***"),
             ("token='open end", "token=***"),
             ("fps=25 size=1", "fps=25 size=1"),

@@ -177,7 +177,7 @@ pub(super) fn check_address(uri: &str, policy: RtspSecurity) -> Result<(), Error
     Ok(())
 }
 
-fn is_plain_rtsp(address: &str) -> bool {
+pub(super) fn is_plain_rtsp(address: &str) -> bool {
     let address = address.trim_start_matches(|c: char| c.is_whitespace() || c.is_control());
     address
         .split_once("://")

@@ -11,8 +11,10 @@ use parking_lot::{Condvar, Mutex};
 use super::{
     CAT, Error, ErrorCode,
     health::Health,
-    instance, panics,
-    processor::{Limits, Processor, ProcessorConfig},
+    instance,
+    limits::{Limits, ProcessorConfig},
+    panics,
+    processor::Processor,
     threads::{Detached, Worker},
     tuning::{self, Choice},
 };

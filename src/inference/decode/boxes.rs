@@ -88,7 +88,8 @@ pub(super) fn detect(
         let objects = kept.filter_map(|candidate| {
             let &Candidate { class, confidence, x1, y1, x2, y2, .. } = candidate;
             let [x, y, w, h] = placement.to_frame(x1, y1, x2, y2)?;
-            Some(Detection { label_id: class, confidence, x, y, w, h })
+            // Nothing keeps a model from scores beyond 1.
+            Some(Detection { label_id: class, confidence: confidence.min(1.0), x, y, w, h })
         });
         Ok(Output { objects: Some(objects.collect()), ..Output::default() })
     })

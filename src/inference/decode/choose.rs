@@ -7,7 +7,7 @@ use super::ssd::Ssd;
 use super::tensors::Tensors;
 use super::yolo::Yolo;
 use super::{DecoderHints, DecoderKind, Family, OutputSpec};
-use crate::inference::{Error, ErrorKind};
+use crate::inference::{Error, ErrorKind, TensorSpec, description::shown};
 
 /// The family that `hints.kind` names, or the one that everything known speaks for.
 pub(super) fn choose(hints: &DecoderHints) -> Result<Family, Error> {
@@ -102,7 +102,7 @@ fn kind_of_id(id: &str) -> Result<Option<DecoderKind>, String> {
         "yolo-26-end2end-out" => DecoderKind::YoloEnd2end,
         "classification-generic-out" | "classification-generic-softmaxed-out" => DecoderKind::Classifier,
         _ if id.starts_with("ssd-mobilenet-v1-variant-1-out-") => DecoderKind::Ssd,
-        _ if id.starts_with("yolo") => return Err(format!("no decoder reads tensors of the id `{id}` yet")),
+        _ if id.starts_with("yolo") => return Err(format!("no decoder reads tensors of the id `{}` yet", shown(id))),
         _ => return Ok(None),
     }))
 }
@@ -143,10 +143,12 @@ pub(super) fn anchors_per_cell(hints: &DecoderHints, anchors: usize) -> Option<u
 
 /// An output as a person reads it: ``` `output0` float32 [?, 84, 8400] ```
 pub(super) fn describe(spec: &OutputSpec) -> String {
-    let dims = spec.dims.iter().map(|dim| dim.map_or("?".to_owned(), |dim| dim.to_string()));
-    format!("`{}` {} [{}]", spec.name, spec.element, dims.collect::<Vec<_>>().join(", "))
+    let OutputSpec { name, element, dims, .. } = spec.clone();
+    TensorSpec { name, element, dims }.to_string()
 }
 
 fn list(outputs: &[OutputSpec]) -> String {
-    outputs.iter().map(describe).collect::<Vec<_>>().join(", ")
+    const MOST: usize = 8;
+    let more = if outputs.len() > MOST { ", ..." } else { "" };
+    outputs.iter().take(MOST).map(describe).collect::<Vec<_>>().join(", ") + more
 }

@@ -78,7 +78,10 @@ impl Classifier {
         let mut found: Vec<Class> = (0u32..)
             .zip(scores)
             .filter(|(_, score)| score.is_finite())
-            .map(|(label_id, score)| Class { label_id, confidence: softmax.map_or(score, |softmax| softmax.of(score)) })
+            .map(|(label_id, score)| {
+                // Nothing keeps a model from scores beyond 1.
+                Class { label_id, confidence: softmax.map_or(score.min(1.0), |softmax| softmax.of(score)) }
+            })
             .filter(|class| class.confidence >= params.threshold)
             .collect();
         // Stable: of equal ones the first class comes first.

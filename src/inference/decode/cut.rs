@@ -1,7 +1,7 @@
 //! One frame's share of one output tensor, and reading numbers from it whatever their type.
 
 use super::{OutputSpec, TensorView, TensorViewData};
-use crate::inference::{Error, ErrorKind};
+use crate::inference::{Error, ErrorKind, description::shown};
 
 /// A number that stands for a real one.
 pub(super) trait Real: Copy {
@@ -92,7 +92,7 @@ impl Slot {
     /// was padded. A tensor without such an axis belongs to the frame as a whole if the frame was alone.
     pub(super) fn cut<'a>(&self, outputs: &[TensorView<'a>], index: usize, batch: usize) -> Result<Cut<'a>, Error> {
         let Some(view) = outputs.iter().find(|view| view.name == self.name) else {
-            return Err(run_failed(format!("The model ran without giving its output `{}`.", self.name)));
+            return Err(run_failed(format!("The model ran without giving its output `{}`.", shown(&self.name))));
         };
         let whole = Cut { name: view.name, dims: view.dims, data: view.data };
         if whole.numbers()? != view.data.len() {
@@ -142,7 +142,11 @@ impl Cut<'_> {
 
     /// An error that names this output and what it was when it came.
     pub(super) fn error(&self, what: &str) -> Error {
-        run_failed(format!("Output `{}` came with dimensions {:?} and {what}.", self.name, self.dims))
+        let (dims, more) = match self.dims.get(..16) {
+            Some(first) => (first, " and more"),
+            None => (self.dims, ""),
+        };
+        run_failed(format!("Output `{}` came with dimensions {dims:?}{more} and {what}.", shown(self.name)))
     }
 }
 

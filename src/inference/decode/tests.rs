@@ -289,3 +289,29 @@ fn half_precision_is_read_as_it_is_defined() {
     assert!(0x8000u16.real().is_sign_negative());
     assert!(0x7e00u16.real().is_nan() && 0xfc01u16.real().is_nan());
 }
+
+#[test]
+fn nobody_is_surer_than_sure() {
+    let end2end = Decoder::new(&hints(DecoderKind::YoloEnd2end, &[output("out", "?, 2, 6")])).unwrap();
+    let rows = [[10.0, 10.0, 50.0, 50.0, 1e30, 2.0], [60.0, 60.0, 90.0, 90.0, 0.5, 1.0]].concat();
+    let found = run(&end2end, &[1, 2, 6], &rows, 0, 1).unwrap().objects.unwrap();
+    assert_eq!(found.iter().map(|object| object.confidence).collect::<Vec<_>>(), [1.0, 0.5]);
+
+    let id = "classification-generic-softmaxed-out";
+    let classifier = Decoder::new(&hints(DecoderKind::Classifier, &with_id(id, "?, 3"))).unwrap();
+    let classes = run(&classifier, &[1, 3], &[0.5, 7.0, 0.0], 0, 1).unwrap().classes.unwrap();
+    assert_eq!(classes.iter().map(|class| class.confidence).collect::<Vec<_>>(), [1.0, 0.5]);
+}
+
+#[test]
+fn names_out_of_a_model_are_shown_fit_for_a_message() {
+    let name = format!("out\u{1b}[31m\n{}", "x".repeat(100_000));
+    let many = vec![output(&name, "?, 5"); 1000];
+    for kind in [DecoderKind::Auto, DecoderKind::Yolo, DecoderKind::Ssd] {
+        let message = Decoder::new(&hints(kind, &many)).unwrap_err().message;
+        assert!(message.len() < 4000 && !message.contains(char::is_control), "{message}");
+    }
+    let tensors = Decoder::new(&hints(DecoderKind::Tensors, &many)).unwrap();
+    let message = run(&tensors, &[1, 5], &[0.0; 5], 0, 1).unwrap_err().message;
+    assert!(message.len() < 400 && !message.contains(char::is_control), "{message}");
+}

@@ -116,10 +116,14 @@ impl ModelInfo {
     }
 
     fn read(path: &Path, warnings: &mut Vec<String>) -> Result<Self, Error> {
-        let text = text::read(path, ".modelinfo file", "model-info")?;
+        Self::parse(path, &text::read(path, ".modelinfo file", "model-info")?, warnings)
+    }
+
+    /// What `text` says, which is that of the file at `path`.
+    pub fn parse(path: &Path, text: &str, warnings: &mut Vec<String>) -> Result<Self, Error> {
         let mut info = Self { path: path.to_owned(), ..Self::default() };
         let mut found = Vec::new();
-        (info.group_id, info.tensors) = parse::parse(&text, &mut found).map_err(|reason| info.error(reason))?;
+        (info.group_id, info.tensors) = parse::parse(text, &mut found).map_err(|reason| info.error(reason))?;
         warnings.extend(found.iter().map(|warning| info.warning(warning)));
         Ok(info)
     }

@@ -45,7 +45,7 @@ pub(in crate::runtime) struct ItemId {
 /// What became of a frame that was taken.
 #[derive(Debug, Clone)]
 pub enum Outcome {
-    Result(Box<Inferred>),
+    Result(Inferred),
     /// Of a feed that only collects.
     Collected(Box<Collected>),
     /// Only frames that were in work already; those that never got so far are told by [`FeedListener::dropped`].
@@ -127,6 +127,7 @@ impl<'a> Findings<'a> {
 }
 
 /// What comes out of a feed.
+#[expect(clippy::large_enum_variant, reason = "nearly all are frames, and a box would be an allocation for each")]
 pub enum Delivery {
     /// `None`: the model was not asked, as `interval` passed the frame over or it has no object to ask for; only where
     /// the feed passes frames on.

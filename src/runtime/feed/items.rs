@@ -125,14 +125,14 @@ impl Items {
     }
 
     /// What the model says of an item; with the last one what it says of the frame.
-    pub fn settle(&mut self, item: usize, mut inferred: Box<Inferred>) -> Option<Outcome> {
+    pub fn settle(&mut self, item: usize, mut inferred: Inferred) -> Option<Outcome> {
         let Output { objects, classes, tensors } = std::mem::take(&mut inferred.output);
         if tensors.is_some() {
             let message = "a model with `decoder=tensors` says nothing of single objects: set `region=frame`, or a decoder that gives classes or objects";
             return Some(Outcome::Failed(Error::new(ErrorCode::InvalidConfig, message)));
         }
         if let (Some(classes), Some(item)) = (classes, self.items.get_mut(item)) {
-            let Inferred { model, processor_id, .. } = &*inferred;
+            let Inferred { model, processor_id, .. } = &inferred;
             let answer = Answer { model: model.clone(), processor_id: processor_id.clone(), classes };
             item.answer = Some(Arc::new(answer));
         }

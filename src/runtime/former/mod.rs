@@ -31,6 +31,8 @@ pub struct Former<F, T, B> {
     /// Batches that nothing more fits into, for the next instances that are free.
     full: VecDeque<Batch<T, B>>,
     sealed: Vec<Batch<T, B>>,
+    /// Lists of batches that are gone, empty, for those that come: a batch allocates nothing.
+    spare: Vec<Vec<BatchPlace<T>>>,
     next_batch: u64,
 }
 
@@ -85,12 +87,6 @@ pub enum Decision {
     Take,
 }
 
-/// A batch that nobody writes into any more: the frames with their places.
-pub struct Complete<T, B> {
-    pub buffer: B,
-    pub frames: Vec<(usize, T)>,
-}
-
 impl<F: Clone, T, B: Clone> Former<F, T, B> {
     pub fn new(max_batch: usize, max_latency: Time) -> Self {
         Self {
@@ -102,6 +98,7 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
             forming: None,
             full: VecDeque::new(),
             sealed: Vec::new(),
+            spare: Vec::new(),
             next_batch: 0,
         }
     }
@@ -169,7 +166,7 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
             self.forming = Some(Batch {
                 id,
                 buffer,
-                places: Vec::with_capacity(self.max_batch),
+                places: self.spare.pop().unwrap_or_else(|| Vec::with_capacity(self.max_batch)),
                 writing: 0,
                 ready: 0,
                 oldest: Time::MAX,
@@ -234,20 +231,18 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
         Some(id)
     }
 
-    /// The sealed batch, once everybody who wrote into it is done.
-    pub fn complete(&mut self, id: u64) -> Option<Complete<T, B>> {
+    /// The memory of the sealed batch, once everybody who wrote into it is done. Its frames are added to `frames`, in the
+    /// order of their places.
+    pub fn complete(&mut self, id: u64, frames: &mut Vec<(usize, T)>) -> Option<B> {
         let index = self.sealed.iter().position(|batch| batch.id == id && batch.writing == 0)?;
-        let batch = self.sealed.swap_remove(index);
-        let frames = batch
-            .places
-            .into_iter()
-            .enumerate()
-            .filter_map(|(place, taken)| match taken.state {
-                PlaceState::Ready(frame) => Some((place, frame)),
-                PlaceState::Free | PlaceState::Writing => None,
-            })
-            .collect();
-        Some(Complete { buffer: batch.buffer, frames })
+        let mut batch = self.sealed.swap_remove(index);
+        let places = batch.places.drain(..).enumerate();
+        frames.extend(places.filter_map(|(place, taken)| match taken.state {
+            PlaceState::Ready(frame) => Some((place, frame)),
+            PlaceState::Free | PlaceState::Writing => None,
+        }));
+        self.spare.push(batch.places);
+        Some(batch.buffer)
     }
 
     /// Empties all batches of what is ready; the places stay.

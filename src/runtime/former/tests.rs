@@ -33,8 +33,9 @@ impl Bench {
 
     fn take(&mut self) -> Vec<u64> {
         let id = self.former.seal().unwrap();
-        let complete = self.former.complete(id).unwrap();
-        complete.frames.iter().map(|(_, (feed, _))| *feed).collect()
+        let mut frames = Vec::new();
+        self.former.complete(id, &mut frames).unwrap();
+        frames.iter().map(|(_, (feed, _))| *feed).collect()
     }
 }
 
@@ -205,10 +206,11 @@ fn a_sealed_batch_waits_for_its_writers_and_for_nobody_else() {
     bench.former.arrived(2, 0);
     let late = bench.former.reserve(|| Some(())).unwrap();
     let id = bench.former.seal().unwrap();
-    assert!(bench.former.complete(id).is_none());
+    let mut frames = Vec::new();
+    assert!(bench.former.complete(id, &mut frames).is_none());
     bench.frame(1, MS);
     bench.former.commit(late, (2, 1), 0);
-    let frames = bench.former.complete(id).unwrap().frames;
+    bench.former.complete(id, &mut frames).unwrap();
     assert_eq!(frames, [(0, (1, 1)), (1, (2, 1))]);
     assert_eq!(bench.former.pending(), 1);
 }

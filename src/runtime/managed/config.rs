@@ -148,7 +148,7 @@ impl ManagedFeedConfig {
     }
 
     /// Refuses what can be seen to be wrong before anything is started.
-    pub(super) fn check(&self, policy: CustomPipelinePolicy) -> Result<(), Error> {
+    pub(in crate::runtime) fn check(&self, policy: CustomPipelinePolicy) -> Result<(), Error> {
         if self.processor_id.is_empty() {
             return Err(invalid("`processor-id` is empty: set it to the `processor-id` of an `nvbatch`"));
         }

@@ -20,10 +20,10 @@ use serde::{Deserialize, Serialize};
 use super::{Setting, candidates::Candidates};
 use crate::{
     inference::Model,
-    runtime::{CAT, processor::ProcessorConfig},
+    runtime::{CAT, limits::ProcessorConfig},
 };
 
-/// Set to `off`, nothing is kept and nothing that was kept is used.
+/// Set to `off`, nothing is kept and nothing that was kept is used; set to `always`, everything is.
 const SWITCH: &str = "NV_SETTINGS_CACHE";
 /// A file of ours has some hundred bytes.
 const MAX_BYTES: u64 = 16 << 10;
@@ -31,6 +31,8 @@ const MAX_BYTES: u64 = 16 << 10;
 pub struct Cache {
     /// `None`: off.
     folder: Option<PathBuf>,
+    /// Also what was measured while others had the cores.
+    pub keeps_all: bool,
 }
 
 /// All that a measured setting depends on.
@@ -58,7 +60,7 @@ struct Kept {
 }
 
 impl Key {
-    /// Reads the whole model. The error says why that does not go.
+    /// Reads what the model keeps outside of its file. The error says why that does not go.
     pub fn new(config: &ProcessorConfig, model: &Model, candidates: &Candidates) -> Result<Self, String> {
         let input = &model.description().input;
         Ok(Self {
@@ -96,19 +98,20 @@ fn processor_name(cpuinfo: &str) -> String {
 impl Cache {
     /// Below `$XDG_CACHE_HOME`, or `~/.cache`.
     pub fn of_user() -> Self {
-        let off = env::var(SWITCH).is_ok_and(|set| ["off", "0", "no", "false"].contains(&&*set.to_ascii_lowercase()));
+        let set = env::var(SWITCH).unwrap_or_default().to_ascii_lowercase();
+        let off = ["off", "0", "no", "false"].contains(&&*set);
         let folder = folder(env::var_os("XDG_CACHE_HOME").as_deref(), env::var_os("HOME").as_deref());
-        Self { folder: folder.filter(|_| !off) }
+        Self { folder: folder.filter(|_| !off), keeps_all: set == "always" }
     }
 
     #[cfg(test)]
     pub fn at(folder: PathBuf) -> Self {
-        Self { folder: Some(folder) }
+        Self { folder: Some(folder), keeps_all: false }
     }
 
     #[cfg(test)]
     pub fn off() -> Self {
-        Self { folder: None }
+        Self { folder: None, keeps_all: false }
     }
 
     pub fn is_on(&self) -> bool {
@@ -158,6 +161,14 @@ fn folder(cache_home: Option<&OsStr>, home: Option<&OsStr>) -> Option<PathBuf> {
     let absolute = |path: Option<&OsStr>| path.map(Path::new).filter(|path| path.is_absolute()).map(Path::to_owned);
     let cache = absolute(cache_home).or_else(|| absolute(home).map(|home| home.join(".cache")))?;
     Some(cache.join("nextvision").join("settings"))
+}
+
+/// A file of the cache, for [`crate::runtime::fuzzing`]: what is read is what would be written.
+#[cfg(any(test, fuzzing))]
+pub fn settings_cache(bytes: &[u8]) {
+    let Ok(kept) = serde_json::from_slice::<Kept>(bytes) else { return };
+    let again: Kept = serde_json::to_vec(&kept).and_then(|text| serde_json::from_slice(&text)).expect("it is JSON");
+    assert!(again.key == kept.key && again.setting == kept.setting);
 }
 
 /// The bytes of a file that this user wrote.

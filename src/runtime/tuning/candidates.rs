@@ -5,7 +5,7 @@ use std::thread;
 use super::Setting;
 use crate::{
     inference::{BatchDim, ExecutionProvider, Model},
-    runtime::processor::ProcessorConfig,
+    runtime::limits::ProcessorConfig,
 };
 
 /// On a CPU larger batches gain nothing any more, and cost latency.

@@ -15,7 +15,10 @@ use self::{
     candidates::Candidates,
     trial::Workbench,
 };
-use super::{CAT, Error, processor::ProcessorConfig};
+#[cfg(any(test, fuzzing))]
+pub use cache::settings_cache;
+
+use super::{CAT, Error, ProcessorConfig};
 use crate::inference::{Model, Session};
 
 /// Share of `startup-timeout` that measuring may take.
@@ -89,7 +92,7 @@ pub fn choose(config: &ProcessorConfig, model: &Model, go_on: &dyn Fn() -> Resul
             );
             let begun = Instant::now();
             let fastest = search::fastest(settings, &mut bench)?;
-            Ok((fastest, begun.elapsed()))
+            Ok(Measured { fastest, time: begun.elapsed(), is_sure: !bench.was_disturbed() })
         },
     )?;
     gst::info!(CAT, "processor '{}': {setting:?} ({})", config.id, source.as_str());
@@ -97,12 +100,20 @@ pub fn choose(config: &ProcessorConfig, model: &Model, go_on: &dyn Fn() -> Resul
     Ok(Choice { setting, source, sessions })
 }
 
+/// What measuring told.
+struct Measured {
+    fastest: Setting,
+    time: Duration,
+    /// The machine did nothing else meanwhile.
+    is_sure: bool,
+}
+
 /// The only candidate, or what was kept, or what `measure` finds.
 fn decide(
     candidates: &Candidates,
     cache: &Cache,
     key: impl FnOnce() -> Result<Key, String>,
-    measure: impl FnOnce(&[Setting]) -> Result<(Setting, Duration), Error>,
+    measure: impl FnOnce(&[Setting]) -> Result<Measured, Error>,
 ) -> Result<(Setting, Source), Error> {
     let settings = candidates.settings();
     if let [only] = settings[..] {
@@ -114,9 +125,13 @@ fn decide(
     if let Some(kept) = kept.filter(|kept| settings.contains(kept)) {
         return Ok((candidates.finish(kept), Source::Cache));
     }
-    let (fastest, time) = measure(&settings)?;
-    if let Some(key) = &key {
-        cache.write(key, fastest);
+    let Measured { fastest, time, is_sure } = measure(&settings)?;
+    match &key {
+        Some(key) if is_sure || cache.keeps_all => cache.write(key, fastest),
+        Some(_) => {
+            gst::info!(CAT, "others had the cores meanwhile: the choice is not kept, the next start measures again")
+        }
+        None => {}
     }
     Ok((candidates.finish(fastest), Source::Measured(time)))
 }
@@ -129,11 +144,15 @@ mod tests {
     use crate::inference::{BatchDim, ExecutionProvider};
 
     fn start(folder: &Path, key: &Key, fastest: Setting) -> (Setting, Source, usize) {
+        start_on(folder, key, fastest, true)
+    }
+
+    fn start_on(folder: &Path, key: &Key, fastest: Setting, is_sure: bool) -> (Setting, Source, usize) {
         let candidates = Candidates::open(4, ExecutionProvider::Cpu, BatchDim::Dynamic);
         let measured = Cell::new(0);
         let measure = |_: &[Setting]| {
             measured.set(measured.get() + 1);
-            Ok((fastest, Duration::from_secs(1)))
+            Ok(Measured { fastest, time: Duration::from_secs(1), is_sure })
         };
         let (setting, source) = decide(&candidates, &Cache::at(folder.into()), || Ok(key.clone()), measure).unwrap();
         (setting, source, measured.get())
@@ -149,6 +168,16 @@ mod tests {
         assert_eq!(start(folder.path(), &key, A), (A, Source::Measured(Duration::from_secs(1)), 1));
         assert_eq!(start(folder.path(), &key, B), (A, Source::Cache, 0));
         assert_eq!(start(folder.path(), &Key::of_model("another"), B).2, 1);
+    }
+
+    #[test]
+    fn what_was_measured_beside_others_is_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = Key::of_model("one");
+        let measured = Source::Measured(Duration::from_secs(1));
+        assert_eq!(start_on(folder.path(), &key, A, false), (A, measured, 1));
+        assert_eq!(start_on(folder.path(), &key, B, true), (B, measured, 1));
+        assert_eq!(start_on(folder.path(), &key, A, false), (B, Source::Cache, 0));
     }
 
     #[test]
@@ -181,7 +210,7 @@ mod tests {
         let candidates = Candidates::open(4, ExecutionProvider::Cpu, BatchDim::Dynamic);
         let folder = tempfile::tempdir().unwrap();
         for _ in 0..2 {
-            let measure = |_: &[Setting]| Ok((A, Duration::ZERO));
+            let measure = |_: &[Setting]| Ok(Measured { fastest: A, time: Duration::ZERO, is_sure: true });
             let unreadable = || Err("the model is gone".into());
             let (_, source) = decide(&candidates, &Cache::at(folder.path().into()), unreadable, measure).unwrap();
             assert_eq!(source, Source::Measured(Duration::ZERO));

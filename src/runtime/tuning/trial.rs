@@ -9,7 +9,7 @@ use std::{
 use super::{Setting, search::Bench};
 use crate::{
     inference::{BatchDim, Model, Session, release_freed_memory},
-    runtime::{CAT, Error, ErrorCode, batch::BatchBuffer, panics, processor::ProcessorConfig},
+    runtime::{CAT, Error, ErrorCode, batch::BatchBuffer, limits::ProcessorConfig, panics},
 };
 
 /// What a batch costs beside the model: threads that wake and sleep, locks.
@@ -19,6 +19,8 @@ const TRIAL: Duration = Duration::from_millis(12);
 const RUNS: u32 = 2;
 /// A run that takes so long is told well enough by one.
 const LONG_RUN: Duration = Duration::from_millis(150);
+/// Share of its time that a thread has a core for on a machine that does nothing else.
+const UNDISTURBED: f64 = 0.9;
 
 /// Sessions of a model to try settings with.
 pub struct Workbench<'a> {
@@ -30,6 +32,15 @@ pub struct Workbench<'a> {
     /// By their threads.
     sessions: BTreeMap<usize, Vec<Session>>,
     tried: HashSet<(usize, usize, usize)>,
+    /// Of instances with a single thread: all of the time is the core's, if it is theirs.
+    cores: Cores,
+}
+
+/// How much of their time threads had a core.
+#[derive(Debug, Default, Clone, Copy)]
+struct Cores {
+    had: Duration,
+    wanted: Duration,
 }
 
 impl<'a> Workbench<'a> {
@@ -40,7 +51,12 @@ impl<'a> Workbench<'a> {
         go_on: &'a dyn Fn() -> Result<(), Error>,
     ) -> Self {
         let (sessions, tried) = (BTreeMap::new(), HashSet::new());
-        Self { config, model, go_on, begun: Instant::now(), budget, sessions, tried }
+        Self { config, model, go_on, begun: Instant::now(), budget, sessions, tried, cores: Cores::default() }
+    }
+
+    /// Whether others had the cores for a good part of the time: another setting may be the fastest without them.
+    pub fn was_disturbed(&self) -> bool {
+        self.cores.had < self.cores.wanted.mul_f64(UNDISTURBED)
     }
 
     /// Sessions for the setting. They have run a batch of it: the first run of a shape allocates, which is not to be at
@@ -102,7 +118,11 @@ impl Bench for Workbench<'_> {
         let first = self.tried.insert((instances, intra_op_threads, max_batch_size));
         let frame_bytes = self.model.description().input.frame_bytes();
         let sessions = self.sessions.entry(intra_op_threads).or_default().iter_mut().take(instances);
-        let rate = rate(self.config, sessions, frame_bytes, max_batch_size, first)?;
+        let (rate, cores) = rate(self.config, sessions, frame_bytes, max_batch_size, first)?;
+        if intra_op_threads == 1 && self.model.provider().is_on_cpu() {
+            self.cores.had += cores.had;
+            self.cores.wanted += cores.wanted;
+        }
         gst::debug!(CAT, "{setting:?}: {:.3} ms a frame", 1e3 / rate);
         Ok(Some(1.0 / rate))
     }
@@ -119,17 +139,27 @@ fn rate<'s>(
     frame_bytes: usize,
     batch: usize,
     first: bool,
-) -> Result<f64, Error> {
+) -> Result<(f64, Cores), Error> {
     thread::scope(|scope| {
         let mut running = Vec::new();
         for session in sessions {
-            let work = move || panics::caught(|| seconds_a_run(config, session, frame_bytes, batch, first));
+            let work = move || {
+                let (begun, before) = (Instant::now(), thread_time());
+                let run = panics::caught(|| seconds_a_run(config, session, frame_bytes, batch, first))?;
+                Ok::<_, Error>((run, Cores { had: thread_time().saturating_sub(before), wanted: begun.elapsed() }))
+            };
             let started = thread::Builder::new().name("nv-startup".into()).spawn_scoped(scope, work);
             running.push(started.map_err(|error| Error::no_thread("a thread to try a setting", &error))?);
         }
-        // What panics is caught within.
-        let ended = running.into_iter().map(|thread| thread.join().unwrap_or(Ok(Duration::MAX)));
-        ended.map(|run| run.map(|run| batch as f64 / (run + COST_OF_A_BATCH).as_secs_f64())).sum()
+        let (mut rate, mut cores) = (0.0, Cores::default());
+        for thread in running {
+            // What panics is caught within.
+            let (run, its) = thread.join().unwrap_or(Ok((Duration::MAX, Cores::default())))?;
+            rate += batch as f64 / run.saturating_add(COST_OF_A_BATCH).as_secs_f64();
+            cores.had += its.had;
+            cores.wanted += its.wanted;
+        }
+        Ok((rate, cores))
     })
 }
 
@@ -166,6 +196,14 @@ fn seconds_a_run(
             }
         }
     }
+}
+
+/// How long the calling thread had a core so far.
+fn thread_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to memory of that type. Where the clock is missing it stays as it is.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
 }
 
 /// One run of a whole batch.
