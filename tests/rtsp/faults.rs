@@ -23,10 +23,14 @@ struct Faulty {
 
 impl Faulty {
     fn new(processor: &'static str) -> Option<Self> {
+        Self::with(processor, "stall-timeout=(int)300000000")
+    }
+
+    fn with(processor: &'static str, fields: &str) -> Option<Self> {
         let bench = Bench::new(processor);
         let server = Server::start(&json!({"cam": stream("h264"), "other": stream("h264")}))?;
         let proxy = Proxy::before(server.port);
-        let id = bench.add(&proxy.uri("cam"), "stall-timeout=(int)300000000");
+        let id = bench.add(&proxy.uri("cam"), fields);
         let other = bench.add(&server.uri("rtspt", "other"), "stall-timeout=(int)0");
         bench.wait_for_results(other, 1);
         bench.wait_for_results(id, 3);
@@ -104,12 +108,20 @@ fn a_camera_that_refuses_connections() {
 
 #[test]
 fn packets_that_are_lost_lose_frames_and_not_the_feed() {
-    let Some(faulty) = Faulty::new("rtsp-loss") else { return };
+    let Some(faulty) = Faulty::with("rtsp-loss", "stall-timeout=(int)0") else { return };
     faulty.proxy.set(Fault::Lose(5));
     faulty.bench.wait_for_results(faulty.id, 20);
     faulty.proxy.set(Fault::None);
     faulty.bench.wait_for_results(faulty.id, 3);
+    assert_eq!(faulty.bench.restarts(faulty.id), 0);
     faulty.end();
+}
+
+#[test]
+fn a_connection_whose_packets_are_all_lost() {
+    let Some(faulty) = Faulty::new("rtsp-all-lost") else { return };
+    faulty.proxy.set(Fault::Lose(1));
+    faulty.recovers();
 }
 
 #[test]
@@ -122,4 +134,18 @@ fn a_link_that_is_slow() {
     faulty.proxy.set(Fault::None);
     faulty.bench.wait_for_results(faulty.id, 3);
     faulty.end();
+}
+
+#[test]
+fn a_link_that_is_later_than_the_patience() {
+    let Some(faulty) = Faulty::new("rtsp-late") else { return };
+    faulty.proxy.set(Fault::Delay(Duration::from_secs(2)));
+    faulty.recovers();
+}
+
+#[test]
+fn a_link_that_is_throttled_to_nearly_nothing() {
+    let Some(faulty) = Faulty::new("rtsp-throttled") else { return };
+    faulty.proxy.set(Fault::Throttle(1, Duration::from_millis(50)));
+    faulty.recovers();
 }

@@ -17,7 +17,10 @@ fn lets_in(auth: &str, processor: &'static str) {
     let bench = Bench::new(processor);
     let Some(server) = Server::start(&json!({"cam": locked(auth, "user", PASSWORD)})) else { return };
     let uri = server.uri("rtspt", "cam");
-    let right = bench.add(&with_login(&uri, &format!("user:{ESCAPED}")), "");
+    let login = format!("user:{ESCAPED}");
+    let lines = tempfile::NamedTempFile::new().unwrap();
+    let fields = format!("feed-name=\"{}\", location=\"{}\"", with_login(&uri, &login), lines.path().display());
+    let right = bench.add(&with_login(&uri, &login), &fields);
     bench.wait_for_results(right, 3);
 
     // The password that is wrong is as secret: it may be right elsewhere.
@@ -31,6 +34,9 @@ fn lets_in(auth: &str, processor: &'static str) {
     bench.wait_for_results(right, 3);
     assert_eq!(bench.restarts(right), 0);
     bench.remove(right);
+    let written = std::fs::read_to_string(lines.path()).unwrap();
+    assert!(written.lines().count() >= 3, "{written}");
+    hear(&written);
 }
 
 #[test]
