@@ -11,7 +11,7 @@ pub const MARK: &str = "hunter2";
 pub const PASSWORD: &str = "hunter2/ü@p:w";
 pub const ESCAPED: &str = "hunter2%2F%C3%BC%40p%3Aw";
 /// What nothing may say: the parts between what separates parts of an address, also where only one of them gets out.
-const SECRETS: [&str; 3] = [MARK, "ü@p", "C3%BC%40p"];
+const SECRETS: [&str; 3] = [MARK, "@p:w", "C3%BC%40p"];
 
 /// Beginnings of the names of our categories.
 const OURS: [&str; 4] = ["nextvision", "nvfeed", "nvbatch", "nvhealth"];
