@@ -42,7 +42,7 @@ impl Server {
 
     fn run(arguments: &[&str], streams: &Value) -> Option<Self> {
         let Some(python) = python() else {
-            skip("no python3 with GStreamer's RTSP server (python3-gi, gir1.2-gst-rtsp-server-1.0; or set PYTHON)");
+            skip("no python3 with GStreamer's RTSP server (scripts/setup brings it; or set PYTHON)");
             return None;
         };
         let mut process = Command::new(python)
