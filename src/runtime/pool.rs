@@ -48,9 +48,18 @@ struct State {
     threads: HashMap<ThreadId, JoinHandle<()>>,
     busy: Vec<Busy>,
     next_job: u64,
+    /// When there was hardly a thread to spare.
+    scarce: Option<Instant>,
     closed: bool,
     /// Threads that ended after the pool was closed.
     ended: Vec<JoinHandle<()>>,
+}
+
+impl State {
+    /// Threads in no job.
+    fn spare(&self) -> usize {
+        self.threads.len().saturating_sub(self.busy.len())
+    }
 }
 
 struct Queued {
@@ -120,9 +129,11 @@ impl Pool {
         if state.threads.is_empty() { self.shared.start_thread(&mut state) } else { Ok(()) }
     }
 
-    /// One more thread, before a job that may block for long: others still find one when no more are to be had then.
+    /// Sees to it that a thread is to spare before the calling job blocks for long: others still find one when no more
+    /// are to be had then.
     pub fn grow(&self) -> io::Result<()> {
-        self.shared.start_thread(&mut self.shared.state.lock())
+        let mut state = self.shared.state.lock();
+        if state.spare() > state.jobs.len() { Ok(()) } else { self.shared.start_thread(&mut state) }
     }
 
     /// Starts a thread for jobs that wait because none was to be had before. Called by the monitor.
@@ -211,7 +222,11 @@ impl Shared {
         let mut state = self.state.lock();
         loop {
             let Some(queued) = state.jobs.front() else {
-                let idle = !state.closed && self.work.wait_for(&mut state, IDLE).timed_out() && state.jobs.is_empty();
+                // Threads are woken in turn: as long as there is some work, none of them would be idle for long.
+                let is_surplus =
+                    state.spare() > BASE_THREADS && state.scarce.is_none_or(|scarce| scarce.elapsed() >= IDLE);
+                let idle = !state.closed
+                    && (is_surplus || self.work.wait_for(&mut state, IDLE).timed_out() && state.jobs.is_empty());
                 // The last one stays while others are in jobs, which may block: perhaps no other is to be had then.
                 let is_spare = !state.busy.is_empty() && state.threads.len() == state.busy.len() + 1;
                 if state.closed || idle && !is_spare {
@@ -228,7 +243,10 @@ impl Shared {
             let number = state.next_job;
             state.next_job += 1;
             state.busy.push(Busy { thread: this, job: number, began: Instant::now(), label, left_behind: false });
-            if state.threads.len() == state.busy.len() && !state.jobs.is_empty() {
+            if state.spare() <= 1 {
+                state.scarce = Some(Instant::now());
+            }
+            if state.spare() == 0 && !state.jobs.is_empty() {
                 self.start_thread_if_possible(&mut state);
             }
             self.changed.notify_all();
