@@ -1,5 +1,7 @@
+mod ending;
+mod place;
+
 use std::{
-    ops::ControlFlow,
     path::PathBuf,
     sync::{
         Arc,
@@ -14,14 +16,12 @@ use once_cell::sync::Lazy;
 use parking_lot::Mutex;
 
 use super::{
-    location::Location,
     outlet::{Outlet, RESULT_SIGNAL},
     own_properties::{self, DEFAULT_MESSAGE, DEFAULT_PROCESSOR_ID},
     pause::Pause,
 };
 use crate::runtime::{
-    ElementRuntime, Error, Feed, FeedConfig, FeedListener, FeedSettings, FeedTicket, FrameTimes, Origin, OwnedFeed,
-    Rejected, Runtime, StopReason, properties,
+    ElementRuntime, Feed, FeedSettings, FeedTicket, FrameTimes, OwnedFeed, Rejected, Runtime, properties,
 };
 
 pub static CAT: Lazy<gst::DebugCategory> = Lazy::new(|| {
@@ -333,59 +333,6 @@ impl NvFeed {
         }
     }
 
-    /// Takes a place in the runtime.
-    fn start_feed(&self) -> Result<(), gst::StateChangeError> {
-        let refused = |error: Error| {
-            error.post(&*self.obj());
-            gst::StateChangeError
-        };
-        let (processor_id, location, settings) = {
-            let settings = self.settings.lock();
-            (settings.processor_id.clone(), settings.location.clone(), settings.feed.clone())
-        };
-        let runtime = self.state.lock().runtime.as_deref().cloned().ok_or(gst::StateChangeError)?;
-        let ticket = self.ticket.lock().clone();
-        let kept = ticket.as_ref().is_some_and(FeedTicket::continues);
-        let location = location.map(|path| Location::open(&path, kept)).transpose().map_err(|error| {
-            error.post_as(&*self.obj(), gst::ResourceError::OpenWrite);
-            gst::StateChangeError
-        })?;
-        let outlet = Arc::new(Outlet::new(&self.obj(), runtime.clone(), location));
-        let listener: Arc<dyn FeedListener> = outlet.clone();
-        let config = FeedConfig {
-            name: self.feed_name(),
-            processor_id,
-            settings,
-            passes_frames: false,
-            listener: Arc::downgrade(&listener),
-            origin: Origin::of(&*self.obj()),
-        };
-        let place = match ticket {
-            Some(ticket) => ticket.open(config),
-            None => runtime.add_feed(config),
-        };
-        let place = place.map_err(refused)?;
-        outlet.set_feed(place.clone());
-        let mut state = self.state.lock();
-        state.running = Some(Running { feed: place.clone(), outlet });
-        state.place = Some(place);
-        state.segment = gst::FormattedSegment::new();
-        state.last_stats = None;
-        Ok(())
-    }
-
-    /// Gives the place back.
-    fn stop_feed(&self) {
-        let (running, place) = {
-            let mut state = self.state.lock();
-            (state.running.take(), state.place.take())
-        };
-        drop(place);
-        if let Some(running) = running {
-            self.state.lock().last_stats = Some(running.stats());
-        }
-    }
-
     /// Of the feed, or of the last one where there is none at the moment.
     fn stats(&self) -> gst::Structure {
         let (running, last) = {
@@ -393,50 +340,6 @@ impl NvFeed {
             (state.running.clone(), state.last_stats.clone())
         };
         running.map(|running| running.stats()).or(last).unwrap_or_else(|| gst::Structure::new_empty("nv-feed-stats"))
-    }
-
-    /// The stream ends by itself: posts the end after the last result, and gives the place back.
-    fn end_of_stream(&self, running: &Running, event: gst::Event) -> bool {
-        running.feed.end_of_stream();
-        if !self.drain(running, &event) || !self.parent_event(event) {
-            return false;
-        }
-        running.outlet.retire(StopReason::Eos);
-        true
-    }
-
-    /// Ends the stream where nobody upstream does: the runtime was shut down. Blocks until what is before is over.
-    pub fn end_stream(&self) {
-        let element = self.obj();
-        let (_, current, pending) = element.state(gst::ClockTime::ZERO);
-        // A thread of upstream may sleep in PAUSED, with the stream locked; in PLAYING the end is told again.
-        if (current, pending) == (gst::State::Paused, gst::State::VoidPending) {
-            return;
-        }
-        let ended = element.sink_pad().send_event(gst::event::Eos::new());
-        gst::debug!(CAT, imp = self, "the end of the stream was told: {ended}");
-    }
-
-    /// Waits until the last result is out. False where the end of the stream is not to be told.
-    fn drain(&self, running: &Running, event: &gst::EventRef) -> bool {
-        loop {
-            let may_go_on = self.wait_while_paused(event.upcast_ref()).and_then(|_| match running.feed.drain() {
-                ControlFlow::Continue(()) => Ok(true),
-                ControlFlow::Break(Some(error)) => Err(running.outlet.fail(&error)),
-                ControlFlow::Break(None) => self.obj().wait_preroll().map(|_| false),
-            });
-            match may_go_on {
-                Ok(true) => return true,
-                // `CustomError` is a step in PAUSED, of which there is nothing to show.
-                Ok(false) | Err(gst::FlowError::CustomError) => {}
-                Err(_) => return false,
-            }
-        }
-    }
-
-    fn wait_while_paused(&self, item: &gst::MiniObjectRef) -> Result<(), gst::FlowError> {
-        // SAFETY: only `render` and `event` come here, with the preroll lock held.
-        unsafe { self.pause.wait(self.obj().upcast_ref(), item) }
     }
 
     fn set_segment(&self, segment: &gst::Segment) {

@@ -198,10 +198,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, shared: &Shared, from_camera: bo
             }
             // Whole packets only, whatever the fault is, so that it may begin at any time.
             Fault::Lose(one_in) if from_camera => packets.pass(bytes, &mut to, Some(one_in)),
-            _ if from_camera => {
-                let sent = slowly(bytes, fault, |part| packets.pass(part, &mut to, None));
-                sent
-            }
+            _ if from_camera => slowly(bytes, fault, |part| packets.pass(part, &mut to, None)),
             _ => to.write_all(bytes),
         };
         if sent.is_err() {
@@ -255,7 +252,7 @@ impl Packets {
             // RTCP goes through odd channels.
             let is_rtp = matches!(packet.as_slice(), [b'$', channel, ..] if channel % 2 == 0);
             self.seen += u32::from(is_rtp);
-            if !is_rtp || lose.is_none_or(|one_in| self.seen % one_in != 0) {
+            if !is_rtp || lose.is_none_or(|one_in| !self.seen.is_multiple_of(one_in)) {
                 whole.extend(packet);
             }
         }
