@@ -28,6 +28,7 @@ mod provider;
 mod session;
 mod standard;
 mod text;
+mod threads;
 mod trial;
 mod weights;
 

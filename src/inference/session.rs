@@ -2,20 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::thread;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use ort::session::SessionInputValue;
 use ort::value::{DynValue, PrimitiveTensorElementType, TensorElementType, TensorRef, ValueType};
-use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::weights::{SharedSession, Weights};
-use super::{
-    BatchDim, ElementType, Error, ErrorKind, InputSpec, Layout, RAISE_LIMIT_OF_THREADS, TensorView, TensorViewData,
-    ending,
-};
+use super::{BatchDim, ElementType, Error, ErrorKind, InputSpec, Layout, TensorView, TensorViewData, ending, threads};
 
 /// So many are listed without an allocation.
 const USUAL_OUTPUTS: usize = 4;
@@ -35,10 +30,8 @@ impl fmt::Debug for Session {
 impl Session {
     pub(super) fn new(weights: &Arc<Weights>, input: &InputSpec, intra_op_threads: usize) -> Result<Self, Error> {
         let _inside = ending::enter()?;
-        check_threads(intra_op_threads.saturating_sub(1))?;
-        let session = weights.session(intra_op_threads).map_err(|reason| {
-            Error::new(ErrorKind::ModelInvalid, format!("one more instance of the model does not start: {reason}"))
-        })?;
+        threads::check(intra_op_threads.saturating_sub(1))?;
+        let session = weights.session(intra_op_threads).map_err(|reason| threads::not_started(&reason))?;
         Ok(Self { session, input: input.clone() })
     }
 
@@ -58,24 +51,6 @@ impl Session {
             .collect::<Result<SmallVec<[_; USUAL_OUTPUTS]>, _>>()?;
         Ok(read(&views))
     }
-}
-
-/// Whether so many threads are to be had. ONNX Runtime has to get all that it asks for: where it gets some, and then no
-/// more, it waits for ever for those to end.
-fn check_threads(count: usize) -> Result<(), Error> {
-    let gate = Mutex::new(());
-    let started = thread::scope(|scope| {
-        // They are all there at once.
-        let _closed = gate.lock();
-        (0..count).try_for_each(|_| thread::Builder::new().spawn_scoped(scope, || drop(gate.lock())).map(drop))
-    });
-    started.map_err(|reason| {
-        let message = format!(
-            "cannot start the {count} threads that run an instance beside its own: {reason}; {RAISE_LIMIT_OF_THREADS}, or \
-             set fewer `intra-op-threads`"
-        );
-        Error::new(ErrorKind::NoThread, message)
-    })
 }
 
 /// The frames as a tensor, where they lie.
