@@ -129,11 +129,10 @@ impl Pool {
         if state.threads.is_empty() { self.shared.start_thread(&mut state) } else { Ok(()) }
     }
 
-    /// Sees to it that a thread is to spare before the calling job blocks for long: others still find one when no more
-    /// are to be had then.
+    /// One more thread, before a job that may block for long: others still find one when no more are to be had then.
+    /// Those that turn out to be surplus end soon.
     pub fn grow(&self) -> io::Result<()> {
-        let mut state = self.shared.state.lock();
-        if state.spare() > state.jobs.len() { Ok(()) } else { self.shared.start_thread(&mut state) }
+        self.shared.start_thread(&mut self.shared.state.lock())
     }
 
     /// Starts a thread for jobs that wait because none was to be had before. Called by the monitor.
