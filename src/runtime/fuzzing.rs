@@ -68,8 +68,7 @@ pub fn redaction(bytes: &[u8]) {
     let given = match kind.bytes().next().unwrap_or_default() % 4 {
         0 if password.chars().all(is_one_word) => format!("{before} rtsp://user:{password}@cam/1 {behind}"),
         1 if password.chars().all(is_one_word) => format!("{before} RTSPS://{first}:{password}@cam:554/?a=b {behind}"),
-        // A value in quotes that begins before it may end inside of it.
-        2 if password.chars().all(|c| is_one_word(c) && c != '&') && !before.contains(['"', '\'', '`']) => {
+        2 if password.chars().all(|c| is_one_word(c) && c != '&') => {
             format!("{before} http://cam/?password={password}&x=1 {behind}")
         }
         3 => format!("{before}\nAuthorization: Basic {password}\n{behind}"),

@@ -89,19 +89,25 @@ fn plain(c: char) -> char {
 fn values(text: &[char]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut from = 0;
+    let mut line_end = 0;
     while let Some(at) = position(text, from, |c| matches!(c, '=' | ':' | ',')) {
         from = at + 1;
+        if line_end < from {
+            line_end = end_of_line(text, from);
+        }
         let separator = text.get(at).copied().unwrap_or_default();
         let name = name_before(text.get(..at).unwrap_or_default());
-        let range = if ends_with_any(name, &HEADERS) {
-            skip_spaces(text, from)..end_of_line(text, from)
+        if ends_with_any(name, &HEADERS) {
+            found.push(skip_spaces(text, from)..line_end);
+            from = line_end;
         } else if separator != ',' && ends_with_any(name, &SECRETS) {
-            value(text, from, separator)
-        } else {
-            continue;
-        };
-        from = range.end.max(from);
-        found.push(range);
+            let value = value(text, from, separator, line_end);
+            // What looks like its closing quote may be the opening one of another value, which begins inside of it then.
+            if separator != ':' || value.end == line_end {
+                from = value.end.max(from);
+            }
+            found.push(value);
+        }
     }
     found
 }
@@ -115,8 +121,7 @@ fn name_before(text: &[char]) -> &[char] {
 }
 
 /// The value that begins there: what is quoted, or up to where it must have ended.
-fn value(text: &[char], from: usize, separator: char) -> Range<usize> {
-    let line_end = end_of_line(text, from);
+fn value(text: &[char], from: usize, separator: char, line_end: usize) -> Range<usize> {
     let start = skip_spaces(text, from).min(line_end);
     let typed = skip_type(text, start);
     let backslashes = text.get(typed..line_end).unwrap_or_default().iter().take_while(|&&c| c == '\\').count();
@@ -327,6 +332,8 @@ mod tests {
             ("http://cam/?password=\"}\"}pw&x=1", "http://cam/?password=***&x=1"),
             ("password=", "password=***"),
             ("token='open end", "token=***"),
+            ("token:\"'2::, http://cam/?password=token:\"'2:,SECRET", "token:***"),
+            ("{\"token\": \"a\", \"key\": \"b\", \"x\": 1}", "{\"token\": ***, \"key\": ***, \"x\": 1}"),
             ("fps=25 size=1", "fps=25 size=1"),
         ] {
             assert_eq!(text(given), redacted);
