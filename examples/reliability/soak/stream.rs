@@ -37,7 +37,7 @@ impl Stream {
         let (element, tail) = if linked { ("nvbatch", "! fakesink name=out sync=false") } else { ("nvfeed", "") };
         let line = format!(
             "videotestsrc name=source is-live=true pattern=solid-color foreground-color={BLACK} \
-             ! capsfilter name=caps caps={} ! valve name=valve \
+             ! capsfilter name=caps caps={} \
              ! {element} name=feed feed-name=stream-{number} processor-id={} leaky={} interval={} deadline={} priority={} {tail}",
             caps(random),
             pick(random, &PROCESSORS),
@@ -86,7 +86,9 @@ impl Stream {
 
     /// No frame comes any more.
     pub fn stall(&self) -> Heal {
-        self.set_until("valve", "drop", true, false)
+        // Not by a `valve`: once it is open again it tells the end of the stream anew, on the thread of whatever event comes
+        // first. In PAUSED that is a seek of ours, which no sink lets go then.
+        hold(self.source_pad(), gst::PadProbeType::BUFFER, gst::PadProbeReturn::Drop)
     }
 
     /// The stream turns that bright: what it means depends on the model.
@@ -114,26 +116,25 @@ impl Stream {
     }
 
     fn refuse_frames(&self, reason: gst::FlowError) {
-        let pad = self.pipeline.by_name("source").and_then(|source| source.static_pad("src"));
         let refuse = move |_: &gst::Pad, info: &mut gst::PadProbeInfo| {
             info.flow_res = Err(reason);
             info.data.take();
             gst::PadProbeReturn::Handled
         };
-        pad.inspect(|pad| _ = pad.add_probe(gst::PadProbeType::BUFFER, refuse));
+        self.source_pad().inspect(|pad| _ = pad.add_probe(gst::PadProbeType::BUFFER, refuse));
+    }
+
+    fn source_pad(&self) -> Option<gst::Pad> {
+        self.pipeline.by_name("source").and_then(|source| source.static_pad("src"))
     }
 
     /// Nothing goes on behind a linked `nvbatch`; behind an `nvfeed` there is nothing.
     pub fn block_downstream(&self) -> Heal {
         let pad = self.pipeline.by_name("out").and_then(|sink| sink.static_pad("sink"));
-        let Some(pad) = pad else { return self.stall() };
-        let probe = pad.add_probe(gst::PadProbeType::BLOCK_DOWNSTREAM, |_, _| gst::PadProbeReturn::Ok);
-        let pad = pad.downgrade();
-        Box::new(move || {
-            if let (Some(pad), Some(probe)) = (pad.upgrade(), probe) {
-                pad.remove_probe(probe);
-            }
-        })
+        if pad.is_none() {
+            return self.stall();
+        }
+        hold(pad, gst::PadProbeType::BLOCK_DOWNSTREAM, gst::PadProbeReturn::Ok)
     }
 
     pub fn pause(&self) -> Heal {
@@ -161,11 +162,6 @@ impl Stream {
 
     /// A seek to the start drops whatever is inside.
     pub fn flush(&self) {
-        // A valve that is shut keeps a flush back as well: what waits behind it, and so the seek, would wait for ever.
-        let is_shut = self.pipeline.by_name("valve").is_some_and(|valve| valve.property("drop"));
-        if is_shut {
-            return;
-        }
         // Refused below PAUSED, which changes nothing.
         _ = self.pipeline.seek_simple(gst::SeekFlags::FLUSH, gst::ClockTime::ZERO);
     }
@@ -192,6 +188,17 @@ impl Drop for Stream {
         _ = self.pipeline.set_state(gst::State::Null);
         self.pipeline.bus().inspect(|bus| bus.set_flushing(true));
     }
+}
+
+/// Nothing of that kind passes, until it is healed.
+fn hold(pad: Option<gst::Pad>, kind: gst::PadProbeType, answer: gst::PadProbeReturn) -> Heal {
+    let probe = pad.as_ref().and_then(|pad| pad.add_probe(kind, move |_, _| answer));
+    let pad = pad.map(|pad| pad.downgrade());
+    Box::new(move || {
+        if let (Some(pad), Some(probe)) = (pad.and_then(|pad| pad.upgrade()), probe) {
+            pad.remove_probe(probe);
+        }
+    })
 }
 
 /// An error of it is on the bus.
