@@ -184,15 +184,18 @@ impl Processor {
         2 * (self.limits.instances + 1) * self.limits.max_batch
     }
 
-    pub(super) fn attach(self: &Arc<Self>, feed: &Arc<Feed>) {
+    /// False where the feed has ended meanwhile.
+    pub(super) fn attach(self: &Arc<Self>, feed: &Arc<Feed>) -> bool {
         {
             let mut state = self.state.lock();
             state.former.attach(feed.key(), feed.clone(), feed.priority());
             self.share_queue(&state);
         }
-        if !feed.attach(self) {
+        let attached = feed.attach(self);
+        if !attached {
             self.detach(feed.key());
         }
+        attached
     }
 
     /// Called by the feed.

@@ -109,18 +109,109 @@ impl Runtime {
         }
     }
 
+    /// Binds the feed to the processor, or to whichever has come in its place by then.
     pub(super) fn bind(&self, feed: &Arc<Feed>, processor: &Arc<Processor>) {
-        processor.attach(feed);
-        let processor_there = self.processor(processor.id()).is_some_and(|there| Arc::ptr_eq(&there, processor));
-        let feed_there = self.feed(feed.id()).is_some_and(|there| Arc::ptr_eq(&there, feed));
-        if !processor_there || !feed_there {
+        let mut processor = processor.clone();
+        loop {
+            let attached = processor.attach(feed);
+            let there = self.processor_of(feed);
+            if there.as_ref().is_some_and(|there| Arc::ptr_eq(there, &processor)) {
+                if attached {
+                    self.tell_attached(feed, &processor);
+                }
+                return;
+            }
             // One of them was removed meanwhile, and the other one told before they were bound.
-            feed.detach_from(processor);
-            return;
+            feed.detach_from(&processor);
+            // Whoever came in its place may have been bound before: that binding is gone with this one.
+            match self.processor_of(feed) {
+                Some(there) => processor = there,
+                None => return,
+            }
         }
+    }
+
+    /// What the feed is to be bound to, where both are there.
+    fn processor_of(&self, feed: &Arc<Feed>) -> Option<Arc<Processor>> {
+        let registry = self.0.registry.lock();
+        let feed_there = registry.feeds.get(&feed.id()).is_some_and(|there| Arc::ptr_eq(there, feed));
+        registry.processors.get(feed.processor_id()).and_then(Slot::ready).filter(|_| feed_there).cloned()
+    }
+
+    fn tell_attached(&self, feed: &Feed, processor: &Processor) {
         gst::debug!(CAT, "feed {} is bound to processor '{}'", feed.name(), processor.id());
         self.0.health.emit(|| {
             Event::new("feed-attached", Severity::Info).of_feed(feed.id(), feed.name()).of_processor(processor.id())
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, path::PathBuf, sync::Weak};
+
+    use super::*;
+    use crate::{
+        inference::{DecoderKind, ModelConfig},
+        runtime::{FeedConfig, FeedSettings, Origin, OwnedFeed, registry::Inner},
+    };
+
+    fn load(runtime: &Runtime) -> OwnedProcessor {
+        let model: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "models", "mean.onnx"].iter().collect();
+        let model = ModelConfig { model, decoder: DecoderKind::Tensors, intra_op_threads: 1, ..ModelConfig::default() };
+        let minute = 60_000_000_000;
+        let config = ProcessorConfig {
+            id: "p".into(),
+            model,
+            instances: 1,
+            max_batch_size: 1,
+            startup_timeout: minute,
+            response_timeout: minute,
+            batch_join_timeout: minute,
+            ..ProcessorConfig::default()
+        };
+        runtime.add_processor(config).unwrap()
+    }
+
+    fn listen(runtime: &Runtime) -> OwnedFeed {
+        let listener: Weak<Infallible> = Weak::new();
+        let config = FeedConfig {
+            name: "f".into(),
+            processor_id: "p".into(),
+            settings: FeedSettings::default(),
+            passes_frames: false,
+            listener,
+            origin: Origin::default(),
+        };
+        runtime.add_feed(config).unwrap()
+    }
+
+    #[test]
+    fn who_binds_a_feed_to_a_processor_that_is_gone_leaves_it_to_the_next() {
+        gst::init().unwrap();
+        let runtime = Runtime(Inner::new());
+        let first = load(&runtime);
+        let feed = listen(&runtime);
+        let gone = first.processor.clone();
+        drop(first);
+        assert!(feed.processor().is_none());
+        let second = load(&runtime);
+        let is_bound = || feed.processor().is_some_and(|bound| Arc::ptr_eq(&bound, &second.processor));
+        assert!(is_bound());
+        // Somebody who saw the first one, and was kept from going on until now.
+        runtime.bind(&feed, &gone);
+        assert!(is_bound());
+    }
+
+    #[test]
+    fn a_feed_that_is_gone_is_not_bound() {
+        gst::init().unwrap();
+        let runtime = Runtime(Inner::new());
+        let processor = load(&runtime);
+        let feed = listen(&runtime);
+        let gone = feed.feed.clone();
+        drop(feed);
+        runtime.bind(&gone, &processor.processor);
+        assert!(gone.processor().is_none());
     }
 }

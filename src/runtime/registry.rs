@@ -219,7 +219,7 @@ impl Registry {
 }
 
 impl Slot {
-    fn ready(&self) -> Option<&Arc<Processor>> {
+    pub(super) fn ready(&self) -> Option<&Arc<Processor>> {
         match self {
             Self::Ready(processor) => Some(processor),
             Self::Starting(_) | Self::Stopping(_) => None,

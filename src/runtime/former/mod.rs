@@ -104,8 +104,11 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
     }
 
     pub fn attach(&mut self, id: u64, feed: F, priority: i32) {
-        let rhythm = Rhythm::default();
-        self.members.insert(id, Member { feed, priority, has_turn: false, pending: 0, rhythm, due: None });
+        // Two may find the feed unattached at the same moment: what is known of it by then stays.
+        self.members.entry(id).or_insert_with(|| {
+            let rhythm = Rhythm::default();
+            Member { feed, priority, has_turn: false, pending: 0, rhythm, due: None }
+        });
     }
 
     /// Takes the feed's turn away; what it has in a batch stays there.

@@ -91,6 +91,18 @@ fn waits_for_frames_that_are_due_and_for_no_others() {
 }
 
 #[test]
+fn a_feed_that_is_attached_twice_is_the_same_one() {
+    let mut bench = Bench::steady(8, &[0, 6 * MS]);
+    bench.former.arrived(1, NOW);
+    (1..=2).for_each(|id| bench.former.attach(id, id, 0));
+    assert_eq!(bench.write_next(NOW), Some(1));
+    assert_eq!(bench.write_next(NOW), None, "it has one turn for its one frame");
+    assert_eq!(bench.former.decide(NOW, 1), Decision::WaitUntil(NOW + 11 * MS), "feed 2 is still due");
+    bench.frame(2, NOW + 6 * MS);
+    assert_eq!(bench.take(), [1, 2]);
+}
+
+#[test]
 fn a_frame_that_does_not_come_is_not_waited_for() {
     let mut bench = Bench::steady(8, &[0, 6 * MS]);
     bench.frame(1, NOW);
