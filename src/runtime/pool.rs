@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{CAT, threads::Detached};
 
@@ -59,6 +59,11 @@ impl State {
     /// Threads in no job.
     fn spare(&self) -> usize {
         self.threads.len().saturating_sub(self.busy.len())
+    }
+
+    /// The last one stays while others are in jobs, which may block: perhaps no other is to be had then.
+    fn is_last_spare(&self) -> bool {
+        !self.busy.is_empty() && self.spare() == 1
     }
 }
 
@@ -215,20 +220,22 @@ impl Shared {
         }
     }
 
+    /// Whether a thread that finds no job may end. Waits for one.
+    fn is_idle(&self, state: &mut MutexGuard<State>) -> bool {
+        // Threads are woken in turn: as long as there is some work, none of them would be idle for long.
+        let is_surplus = state.spare() > BASE_THREADS && state.scarce.is_none_or(|scarce| scarce.elapsed() >= IDLE);
+        is_surplus || self.work.wait_for(state, IDLE).timed_out()
+    }
+
     fn serve(self: Arc<Self>) {
         ON_POOL.set(true);
         let this = thread::current().id();
         let mut state = self.state.lock();
         loop {
             let Some(queued) = state.jobs.front() else {
-                // Threads are woken in turn: as long as there is some work, none of them would be idle for long.
-                let is_surplus =
-                    state.spare() > BASE_THREADS && state.scarce.is_none_or(|scarce| scarce.elapsed() >= IDLE);
-                let idle = !state.closed
-                    && (is_surplus || self.work.wait_for(&mut state, IDLE).timed_out() && state.jobs.is_empty());
-                // The last one stays while others are in jobs, which may block: perhaps no other is to be had then.
-                let is_spare = !state.busy.is_empty() && state.threads.len() == state.busy.len() + 1;
-                if state.closed || idle && !is_spare {
+                // The wait lets go of the lock: whatever ended it, there may be a job by now, which is nobody else's.
+                let idle = state.closed || self.is_idle(&mut state);
+                if idle && state.jobs.is_empty() && (state.closed || !state.is_last_spare()) {
                     break;
                 }
                 continue;
@@ -330,6 +337,28 @@ mod tests {
             assert!(pool.close(far()).is_empty());
             assert!(pool.shared.state.lock().threads.is_empty());
         }
+    }
+
+    /// One that comes right behind the close finds a thread that is about to end.
+    #[test]
+    fn a_job_that_comes_while_the_pool_is_closed_is_done() {
+        let pool = Pool::new();
+        let (done, wait) = mpsc::channel();
+        let tell = done.clone();
+        pool.run(move || tell.send("first").unwrap());
+        assert_eq!(wait.recv(), Ok("first"));
+        {
+            let mut state = pool.shared.state.lock();
+            while !state.busy.is_empty() {
+                MutexGuard::unlocked(&mut state, thread::yield_now);
+            }
+            state.closed = true;
+            pool.shared.work.notify_all();
+            let job = move || done.send("second").unwrap();
+            state.jobs.push_back(Queued { since: Instant::now(), label: "late".into(), job: Box::new(job) });
+        }
+        assert_eq!(wait.recv_timeout(Duration::from_secs(60)), Ok("second"));
+        assert!(pool.close(far()).is_empty());
     }
 
     #[test]

@@ -118,11 +118,13 @@ impl Events {
 
     /// The next event of that name; those before it are passed over.
     pub fn next(&self, name: &str) -> gst::Structure {
+        let mut others = Vec::new();
         loop {
-            let event = self.events.recv_timeout(FAR).unwrap_or_else(|_| panic!("{name} does not come"));
+            let Ok(event) = self.events.recv_timeout(FAR) else { panic!("{name} does not come, but {others:#?}") };
             if event.get::<&str>("event") == Ok(name) {
                 return event;
             }
+            others.push(event);
         }
     }
 }
