@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, thread};
 
 use crate::{
     cases::{CASES, Case},
-    child::ask,
+    child::{ask, settings_folder},
     goals,
     job::{Conversion, Figures, Found, Job, Share, Task},
     options::Options,
@@ -39,6 +39,9 @@ pub fn run(options: &Options) -> Report {
     let total = cells.len() * options.rounds;
     let mut conversions = Vec::new();
     for round in 0..options.rounds {
+        if options.takes_way(OURS) {
+            choose_settings(&cases);
+        }
         for (number, (case, way, cell)) in cells.iter_mut().enumerate() {
             let figures = measure(case, way, cell.feeds, options, &report.found);
             let done = round * total / options.rounds + number + 1;
@@ -97,6 +100,21 @@ fn count(way: &Way, report: &mut Report) {
             let reason = answer.err().unwrap_or("no result came out".into());
             println!("count: {:<28} {reason}", way.title);
             report.not_run.insert(way.id.into(), reason);
+        }
+    }
+}
+
+/// Has our settings measured anew and kept for the round, as those of a program that is started again are: what an earlier
+/// run kept may come from a machine that was not left alone.
+fn choose_settings(cases: &[&Case]) {
+    let _ = fs::remove_dir_all(settings_folder());
+    let mut models: Vec<_> = cases.iter().map(|case| case.model).collect();
+    models.sort_unstable();
+    models.dedup();
+    for case in models.iter().filter_map(|model| cases.iter().find(|case| case.model == *model)) {
+        let job = Job { frames: Some(1), ..case.job(1, 0.0) };
+        if let Err(reason) = ask::<Figures>(own(), &job) {
+            println!("settings for {}: {reason}", case.model);
         }
     }
 }
