@@ -27,8 +27,6 @@ const SECRETS: [&str; 15] = [
 const HEADERS: [&str; 2] = ["authorization", "cookie"];
 /// What follows a scheme, as it is and as it is escaped in another address or in JSON.
 const SCHEME_ENDS: [&str; 5] = ["://", ":\\/\\/", "%3a%2f%2f", "%3a//", "%253a%252f%252f"];
-/// Starts of schemes that a second address in one word may have: any other word may be part of a password.
-const SCHEMES: [&str; 8] = ["rtsp", "http", "rtmp", "srt", "udp", "tcp", "file", "v4l2"];
 /// What ends `user:password`, in the same ways.
 const AT_SIGNS: [&str; 3] = ["@", "%40", "%2540"];
 const QUOTES: &str = "\"'`";
@@ -182,29 +180,17 @@ fn end_of_word(text: &[char], from: usize, line_end: usize) -> usize {
 fn users(text: &[char]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut from = 0;
-    // Where the last word ends in which an address had a colon.
-    let mut ambiguous = 0;
     while let Some(start) = position(text, from, |c| !c.is_whitespace()) {
         let end = position(text, start, char::is_whitespace).unwrap_or(text.len());
-        from = match scheme_end(text, start, end) {
-            Some(address) => {
-                let (word_end, end) = (end, next_address(text, address, end));
-                // What looks like a second address may still be the password of the first.
-                let user_end = match ambiguous == word_end {
-                    true => last_at_sign(text, address, end),
-                    false => user_end(text, address, end).or_else(|| user_end_after_space(text, address, end)),
-                };
-                if has_colon(text.get(address..end).unwrap_or_default()) {
-                    ambiguous = word_end;
-                }
-                found.extend(user_end.map(|user_end| address..user_end));
-                user_end.unwrap_or(end).max(end)
-            }
-            None => {
-                found.extend(user_without_scheme(text, start, end));
-                end
-            }
-        };
+        from = end;
+        // What looks like another address in the same word may as well be the password of the first.
+        if let Some(address) = scheme_end(text, start, end) {
+            let user_end = user_end(text, address, end).or_else(|| user_end_after_space(text, address, end));
+            found.extend(user_end.map(|user_end| address..user_end));
+            from = user_end.map_or(end, |user_end| user_end.max(end));
+        } else {
+            found.extend(user_without_scheme(text, start, end));
+        }
     }
     found.retain(|range| !range.is_empty());
     found
@@ -212,30 +198,7 @@ fn users(text: &[char]) -> Vec<Range<usize>> {
 
 /// Where the first scheme of a word ends.
 fn scheme_end(text: &[char], start: usize, end: usize) -> Option<usize> {
-    scheme_mark(text, start, end).map(|mark| mark.end)
-}
-
-/// What ends the first scheme of a word.
-fn scheme_mark(text: &[char], start: usize, end: usize) -> Option<Range<usize>> {
-    (start..end).find_map(|at| SCHEME_ENDS.iter().find(|mark| has(text, at, end, mark)).map(|mark| at..at + mark.len()))
-}
-
-/// Where another address follows without a space between them; a password may look like one.
-fn next_address(text: &[char], address: usize, end: usize) -> usize {
-    let mut from = address;
-    while let Some(Range { start: mark, end: mark_end }) = scheme_mark(text, from, end) {
-        let before = text.get(from..mark).unwrap_or_default();
-        let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
-        let scheme = mark - before.iter().rev().take_while(|&&c| is_scheme(c)).count();
-        let name = text.get(scheme..mark).unwrap_or_default();
-        let is_known = SCHEMES.iter().any(|known| has(name, 0, name.len(), known));
-        let is_apart = scheme > address && text.get(scheme - 1).is_some_and(|&c| c == '=' || BRACKETS.contains(c));
-        if is_known && is_apart {
-            return scheme;
-        }
-        from = mark_end;
-    }
-    end
+    (start..end).find_map(|at| SCHEME_ENDS.iter().find(|mark| has(text, at, end, mark)).map(|mark| at + mark.len()))
 }
 
 /// At the last `@`, if it can end a login: a password may hold `/`, `?` and `@` that should have been escaped.
@@ -254,9 +217,7 @@ fn user_end_after_space(text: &[char], address: usize, end: usize) -> Option<usi
     if authority.get(colon + 1..).unwrap_or_default().iter().all(|c| c.is_ascii_digit() || BRACKETS.contains(*c)) {
         return None;
     }
-    let line_end = end_of_line(text, end);
-    let next = scheme_end(text, end, line_end).unwrap_or(line_end);
-    last_at_sign(text, end, next)
+    last_at_sign(text, end, end_of_line(text, end))
 }
 
 /// `user:password@` in a word without a scheme.
@@ -324,10 +285,14 @@ mod tests {
             ("rtsp://cam/stream@1", "rtsp://cam/stream@1"),
             ("rtsp://cam/1?a=b&Access_Token=abc&key=1&last", "rtsp://cam/1?a=b&Access_Token=***&key=***&last"),
             ("cannot open 'rtsp://u:p@cam/1', gave up", "cannot open 'rtsp://***@cam/1', gave up"),
-            ("rtsp://a:b@c/1,rtsp://d:e@f/2", "rtsp://***@c/1,rtsp://***@f/2"),
+            ("rtsp://a:b@c/1 rtsp://d:e@f/2", "rtsp://***@c/1 rtsp://***@f/2"),
+            ("rtsp://a:b@c/1,rtsp://d:e@f/2", "rtsp://***@f/2"),
+            ("rtsp://user:ab|rtsp://|c@cam/1", "rtsp://***@cam/1"),
+            ("rtsp://user:a@b|rtsp://c@cam/1", "rtsp://***@cam/1"),
+            ("rtsp://user:ab rtsp://c@cam/1", "rtsp://***@cam/1"),
             ("rtsp://user:=x://c/pw@cam/1", "rtsp://***@cam/1"),
             ("rtsp://user:'ab://x@cam/1", "rtsp://***@cam/1"),
-            ("rtsp://user:=rtsp://c/pw@cam/1", "rtsp://user:=rtsp://***@cam/1"),
+            ("rtsp://user:=rtsp://c/pw@cam/1", "rtsp://***@cam/1"),
             ("login password=\"my pet\" failed, token=abc; ok", "login password=*** failed, token=***; ok"),
             ("http://cam/?password=\"}\"}pw&x=1", "http://cam/?password=***&x=1"),
             ("password=", "password=***"),
