@@ -36,7 +36,9 @@ pub fn addresses(bytes: &[u8]) {
     }
     let Ok(text) = str::from_utf8(bytes) else { return };
     let is_plain = source::is_plain_rtsp(text);
-    if text.contains('\0') {
+    let scheme = text.split_once(':').map(|(scheme, _)| scheme.trim().to_ascii_lowercase()).unwrap_or_default();
+    // A session description behind `rtsp-sdp:` goes to a parser of GStreamer's, which has critical warnings of its own.
+    if text.contains('\0') || scheme.ends_with("-sdp") {
         return;
     }
     start();
@@ -44,7 +46,6 @@ pub fn addresses(bytes: &[u8]) {
         let make = || gst::ElementFactory::make("rtspsrc").build().ok()?.dynamic_cast().ok();
         rtspsrc.get_or_init(make).as_ref().is_some_and(|rtspsrc| rtspsrc.set_uri(text).is_ok())
     });
-    let scheme = text.split_once(':').map(|(scheme, _)| scheme.trim().to_ascii_lowercase()).unwrap_or_default();
     let has_tls = scheme.starts_with("rtsps");
     assert!(!is_taken || is_plain != has_tls, "{text:?}");
 }
