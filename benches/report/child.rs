@@ -3,7 +3,6 @@
 use std::{
     fs::{self, File},
     io::Read,
-    path::PathBuf,
     process::Stdio,
     thread,
     time::{Duration, Instant},
@@ -20,11 +19,6 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// Where this run keeps the settings that it measured.
-pub fn settings_folder() -> PathBuf {
-    checkout().join("target/bench/cache")
-}
-
 /// The worker's answer, or the last thing that it said before it failed.
 pub fn ask<T: DeserializeOwned>(way: &Way, job: &Job) -> Result<T, String> {
     let mut worker = way.command(job);
@@ -32,8 +26,6 @@ pub fn ask<T: DeserializeOwned>(way: &Way, job: &Job) -> Result<T, String> {
     let log = File::create(&said).map_err(|error| format!("{} cannot be written: {error}", said.display()))?;
     let mut child = worker
         .env("RUST_BACKTRACE", "0")
-        .env("XDG_CACHE_HOME", settings_folder())
-        .env("NV_SETTINGS_CACHE", "always")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)

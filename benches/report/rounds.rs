@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, fs, thread};
 
 use crate::{
     cases::{CASES, Case},
-    child::{ask, settings_folder},
+    child::ask,
     goals,
     job::{Conversion, Figures, Found, Job, Share, Task},
     options::Options,
     report::{Cell, Count, Report, Spread},
-    ways::{CEILING, OURS, SETUP, WAYS, Way},
+    ways::{CEILING, OURS, SETUP, WAYS, Way, settings_folder},
 };
 
 /// Seconds for which one setting of the library is looked at.

@@ -103,10 +103,14 @@ impl Way {
     pub fn command(&self, job: &Job) -> Command {
         let job = serde_json::to_string(job).expect("a job becomes JSON");
         let mut command = match self.program {
-            Own => Command::new(env::current_exe().expect("a path of its own")),
+            Own => {
+                let mut command = Command::new(env::current_exe().expect("a path of its own"));
+                command.env("XDG_CACHE_HOME", settings_folder()).env("NV_SETTINGS_CACHE", "always");
+                command
+            }
             Root(release) => {
                 let mut command = Command::new(checkout().join("ci/with-gstreamer"));
-                command.args([release, "benches/peers/in-root", &job]);
+                command.args([release, "benches/peers/in-root", &job]).env("XDG_CACHE_HOME", cache_home());
                 command
             }
             NvRuntime => Command::new(nv_runtime()),
@@ -137,8 +141,19 @@ fn root(release: &str) -> PathBuf {
     cache().join("with-gstreamer").join(release)
 }
 
+/// Where this run keeps the settings that it measured.
+pub fn settings_folder() -> PathBuf {
+    checkout().join("target/bench/cache")
+}
+
 /// Where the scripts keep what they fetched.
 fn cache() -> PathBuf {
+    cache_home().join("nextvision")
+}
+
+/// The user's: what `.cargo/config.toml` sets is for tests.
+fn cache_home() -> PathBuf {
+    let set = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = || Path::new(&env::var_os("HOME").unwrap_or_default()).join(".cache");
-    env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from).join("nextvision")
+    set.filter(|folder| *folder != checkout().join("target/cache")).unwrap_or_else(home)
 }
