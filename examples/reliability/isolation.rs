@@ -55,6 +55,7 @@ struct Disturbance {
 pub fn run() -> Fallible<bool> {
     let seconds = setting("SECONDS", 10.0)?;
     let rounds = setting("ROUNDS", 3)?;
+    let only = setting("ONLY", String::new())?;
     let _shared = Processor::load("shared", "slow", "instances=3 max-batch-size=8 response-timeout=1000000000")?;
     let failing = Processor::load("failing", "bad-run", "instances=1 max-batch-size=4")?;
     let blocked = Arc::<AtomicBool>::default();
@@ -84,7 +85,7 @@ pub fn run() -> Fallible<bool> {
     );
     println!("{:42} {:>18} {:>18}   goal: 1 %, 10 % or 2 ms", "", "results/s a feed", "p99 latency");
     let mut held = true;
-    for disturbance in disturbances(seconds) {
+    for disturbance in disturbances(seconds).into_iter().filter(|one| one.name.contains(&only)) {
         let mut pairs = Vec::new();
         for _ in 0..if disturbance.seconds > seconds { 1 } else { rounds } {
             thread::sleep(SETTLE);
@@ -103,11 +104,13 @@ pub fn run() -> Fallible<bool> {
     Ok(held)
 }
 
-fn disturbances(seconds: f64) -> [Disturbance; 7] {
+fn disturbances(seconds: f64) -> [Disturbance; 8] {
     fn nothing(_: &House) -> Fallible<()> {
         Ok(())
     }
     [
+        // What the machine alone does.
+        Disturbance { name: "nothing happens", seconds, happen: nothing, end: nothing },
         Disturbance {
             name: "a feed stops sending",
             seconds,

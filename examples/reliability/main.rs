@@ -15,7 +15,7 @@ type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 
 const USAGE: &str = "usage: reliability soak | isolation | overload | cycles, with settings in the environment:
   soak       MINUTES=1 SEED=random
-  isolation  SECONDS=10 ROUNDS=3
+  isolation  SECONDS=10 ROUNDS=3 ONLY=part-of-a-name
   overload   SECONDS=20
   cycles     CYCLES=2000 SEED=random";
 

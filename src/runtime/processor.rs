@@ -283,7 +283,7 @@ impl Processor {
     pub(super) fn write(&self, reservation: Reservation<Arc<Feed>, Arc<BatchBuffer>>) {
         let feed = reservation.feed.clone();
         let Some(started) = feed.start_next() else {
-            self.state.lock().former.give_back(reservation);
+            self.state.lock().former.give_turn_back(reservation);
             self.writing_ended();
             return;
         };

@@ -34,12 +34,16 @@ pub struct Former<F, T, B> {
     /// Lists of batches that are gone, empty, for those that come: a batch allocates nothing.
     spare: Vec<Vec<BatchPlace<T>>>,
     next_batch: u64,
+    /// Turns that were taken so far.
+    served: u64,
 }
 
 struct Member<F> {
     feed: F,
     priority: i32,
     has_turn: bool,
+    /// Which turn of all was its last one.
+    served: u64,
     /// Frames of it in batches that no instance has taken yet.
     pending: usize,
     rhythm: Rhythm,
@@ -68,13 +72,16 @@ enum PlaceState<T> {
     Ready(T),
 }
 
-/// A place for the next frame of `feed`; ends in [`Former::commit`] or [`Former::give_back`].
+/// A place for the next frame of `feed`; ends in [`Former::commit`], [`Former::give_back`] or
+/// [`Former::give_turn_back`].
 #[derive(Debug)]
 pub struct Reservation<F, B> {
     pub feed: F,
     pub buffer: B,
     pub place: usize,
     batch: u64,
+    /// The feed's last turn before this one.
+    served: u64,
 }
 
 /// What a free instance does now.
@@ -100,6 +107,7 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
             sealed: Vec::new(),
             spare: Vec::new(),
             next_batch: 0,
+            served: 0,
         }
     }
 
@@ -107,7 +115,7 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
         // Two may find the feed unattached at the same moment: what is known of it by then stays.
         self.members.entry(id).or_insert_with(|| {
             let rhythm = Rhythm::default();
-            Member { feed, priority, has_turn: false, pending: 0, rhythm, due: None }
+            Member { feed, priority, has_turn: false, served: self.served, pending: 0, rhythm, due: None }
         });
     }
 
@@ -128,7 +136,7 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
         let before = std::mem::replace(&mut member.priority, priority);
         if member.has_turn && before != priority {
             self.turns.remove(id, before);
-            self.turns.push(id, priority);
+            self.turns.push(id, priority, member.served);
         }
     }
 
@@ -152,7 +160,7 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
             && !member.has_turn
         {
             member.has_turn = true;
-            self.turns.push(id, member.priority);
+            self.turns.push(id, member.priority, member.served);
         }
     }
 
@@ -175,12 +183,12 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
                 oldest: Time::MAX,
             });
         }
-        let (id, feed) = self.next_turn()?;
+        let (id, feed, served) = self.next_turn()?;
         let batch = self.forming.as_mut()?;
         let place = batch.free_place();
         batch.places[place] = BatchPlace { feed: id, state: PlaceState::Writing };
         batch.writing += 1;
-        Some(Reservation { feed, buffer: batch.buffer.clone(), place, batch: batch.id })
+        Some(Reservation { feed, buffer: batch.buffer.clone(), place, batch: batch.id, served })
     }
 
     /// The reserved place holds `frame`, which came in at `arrival`.
@@ -191,6 +199,15 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
             batch.oldest = batch.oldest.min(arrival);
             batch.places[reservation.place].state = PlaceState::Ready(frame);
         }
+    }
+
+    /// The feed in turn has no frame: the place stays empty, and the turn was none.
+    pub fn give_turn_back(&mut self, reservation: Reservation<F, B>) {
+        let feed = self.batch(reservation.batch).map(|batch| batch.places[reservation.place].feed);
+        if let Some(member) = feed.and_then(|feed| self.members.get_mut(&feed)) {
+            member.served = reservation.served;
+        }
+        self.give_back(reservation);
     }
 
     /// The reserved place stays empty.
@@ -282,12 +299,14 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
         self.forming.iter_mut().chain(&mut self.full).chain(&mut self.sealed).find(|batch| batch.id == id)
     }
 
-    fn next_turn(&mut self) -> Option<(u64, F)> {
+    /// The feed in turn, and which turn its last one was.
+    fn next_turn(&mut self) -> Option<(u64, F, u64)> {
         let id = self.turns.pop()?;
         let member = self.members.get_mut(&id)?;
         member.has_turn = false;
         member.pending += 1;
-        Some((id, member.feed.clone()))
+        self.served += 1;
+        Some((id, member.feed.clone(), std::mem::replace(&mut member.served, self.served)))
     }
 
     /// A frame of the feed is not in a batch any more that could wait for others. Where it was the last one, the next is

@@ -201,6 +201,36 @@ fn feeds_take_turns_however_much_one_of_them_sends() {
 }
 
 #[test]
+fn shares_are_equal_however_soon_the_next_frame_of_a_feed_comes() {
+    let mut bench = Bench::new(1, 8);
+    let mut served = [0; 8];
+    // Feed n has its next frame n steps after its last one was taken, and each step serves one.
+    let mut next = [0; 8];
+    for step in 0..800 {
+        (1..=8).filter(|&feed| next[feed as usize - 1] == step).for_each(|feed| bench.former.arrived(feed, step));
+        if let Some(feed) = bench.write_next(step) {
+            served[feed as usize - 1] += 1;
+            next[feed as usize - 1] = step + feed;
+            bench.take();
+        }
+    }
+    assert_eq!(served, [100; 8]);
+}
+
+#[test]
+fn a_feed_that_had_no_frame_for_its_turn_keeps_it() {
+    let mut bench = Bench::new(8, 3);
+    (1..=3).for_each(|feed| bench.former.arrived(feed, 0));
+    let nothing = bench.former.reserve(|| Some(())).unwrap();
+    assert_eq!(nothing.feed, 1);
+    bench.former.give_turn_back(nothing);
+    assert_eq!(bench.write_next(0), Some(2));
+    bench.former.arrived(2, 0);
+    bench.former.arrived(1, 0);
+    assert_eq!((bench.write_next(0), bench.write_next(0), bench.write_next(0)), (Some(1), Some(3), Some(2)));
+}
+
+#[test]
 fn higher_priority_first() {
     let mut bench = Bench::new(8, 3);
     bench.former.set_priority(3, 1);
