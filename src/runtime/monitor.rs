@@ -121,10 +121,7 @@ fn look_who_is_late(runtime: &Runtime, now: Time) {
             feed.fail(error.clone());
             runtime.retire(&feed, StopReason::Error(error.message));
         }
-        if let Some(age) = feed.newly_stalled(now) {
-            gst::warning!(CAT, "feed {}: no frame for {:.1} s", feed.name(), age as f64 / 1e9);
-            runtime.health().emit(|| feed.event("feed-stalled", Severity::Warning).duration("age", age));
-        }
+        feed.report_stall(now);
     }
     runtime.0.managed.tick(now);
     for processor in runtime.processors() {

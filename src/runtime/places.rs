@@ -6,11 +6,10 @@ use std::sync::{
 };
 
 use super::{
-    CAT, Error,
-    feed::{Feed, FeedConfig, Services},
+    Error,
+    feed::{Feed, FeedConfig, Services, Story},
     health::{Event, Severity},
     owners::OwnedFeed,
-    processor::Processor,
     registry::Runtime,
     stop_reason::StopReason,
 };
@@ -18,29 +17,26 @@ use super::{
 impl Runtime {
     /// Takes one of the places for feeds, and binds the feed to its processor now or when there is one.
     pub fn add_feed(&self, config: FeedConfig) -> Result<OwnedFeed, Error> {
-        let (feed, processor) = self.take_place(|id| Feed::new(id, config, self.services()))?;
-        self.bind_or_wait(&feed, processor);
+        let feed = self.take_place(|id| Feed::new(id, config, self.services()))?;
+        self.rebind(&feed, &mut feed.story());
         Ok(OwnedFeed { runtime: self.clone(), feed })
     }
 
     /// Takes a place for a feed that starts later, as often as need be: see [`Runtime::start_reserved_feed`]. The place
     /// is kept until [`Runtime::give_place_back`].
     pub(super) fn reserve_feed(&self, config: impl FnOnce(u64) -> FeedConfig) -> Result<Arc<Feed>, Error> {
-        self.take_place(|id| Feed::reserved(id, config(id), self.services())).map(|(feed, _)| feed)
+        self.take_place(|id| Feed::reserved(id, config(id), self.services()))
     }
 
     /// Puts a new feed into a reserved place. The one that was there before has ended when this returns.
     pub(super) fn start_reserved_feed(&self, last: &Arc<Feed>, config: FeedConfig) -> Result<OwnedFeed, Error> {
         last.end();
-        let (feed, processor) = {
-            let mut registry = self.0.registry.lock();
-            if !registry.feeds.contains_key(&last.id()) {
-                return Err(Error::feed_not_found(last.id()));
-            }
-            let feed = Arc::new(Feed::following(last, config));
-            (feed.clone(), registry.admit(&feed))
-        };
-        self.bind_or_wait(&feed, processor);
+        let feed = Arc::new(Feed::following(last, config));
+        match self.0.registry.lock().feeds.get_mut(&last.id()) {
+            Some(place) => *place = feed.clone(),
+            None => return Err(Error::feed_not_found(last.id())),
+        }
+        self.rebind(&feed, &mut feed.story());
         Ok(OwnedFeed { runtime: self.clone(), feed })
     }
 
@@ -49,72 +45,61 @@ impl Runtime {
         let feed = self.0.registry.lock().feeds.remove(&id);
         if let Some(feed) = feed {
             feed.end();
-            self.tell_stopped(&feed, reason);
+            self.tell_stopped(&feed, &mut feed.story(), reason);
             self.0.health.forget_feed(id);
         }
     }
 
-    fn take_place(&self, feed: impl FnOnce(u64) -> Feed) -> Result<(Arc<Feed>, Option<Arc<Processor>>), Error> {
+    fn take_place(&self, feed: impl FnOnce(u64) -> Feed) -> Result<Arc<Feed>, Error> {
         static IDS: AtomicU64 = AtomicU64::new(1);
         self.prepare_threads()?;
-        let (feed, processor) = {
-            let mut registry = self.0.registry.lock();
-            registry.check_place()?;
-            let feed = Arc::new(feed(IDS.fetch_add(1, Ordering::Relaxed)));
-            self.0.health.know_feed(feed.id(), feed.origin().clone());
-            (feed.clone(), registry.admit(&feed))
-        };
-        self.announce(&feed);
-        Ok((feed, processor))
+        let feed = Arc::new(feed(IDS.fetch_add(1, Ordering::Relaxed)));
+        {
+            let mut story = feed.story();
+            {
+                let mut registry = self.0.registry.lock();
+                registry.check_place()?;
+                self.0.health.know_feed(feed.id(), feed.origin().clone());
+                registry.feeds.insert(feed.id(), feed.clone());
+            }
+            self.announce(&feed, &mut story);
+        }
+        Ok(feed)
     }
 
     /// The feed's stream has ended: its place is free for another, its figures stay. See [`Runtime::rejoin`]. The place of
     /// a managed feed is its supervisor's.
     pub fn retire(&self, feed: &Arc<Feed>, reason: StopReason) {
-        let had_place = {
-            let mut registry = self.0.registry.lock();
-            let had_place = !feed.is_managed() && registry.feeds.remove(&feed.id()).is_some();
-            if had_place {
-                // Under the lock: a stream that goes on at once is bound after this and not before.
-                feed.detach();
-            }
-            had_place
-        };
+        // A stream that goes on at once is bound after this and not before.
+        let mut story = feed.story();
+        let had_place = !feed.is_managed() && self.0.registry.lock().feeds.remove(&feed.id()).is_some();
         if had_place {
+            feed.detach();
             // The end that a shutdown brings about looks to the element as any other.
-            self.tell_stopped(feed, if feed.was_stopped() { StopReason::Shutdown } else { reason });
+            self.tell_stopped(feed, &mut story, if feed.was_stopped() { StopReason::Shutdown } else { reason });
         }
     }
 
     /// The stream of a feed that was retired goes on: it takes a place again. Nothing happens where it has one.
     pub fn rejoin(&self, feed: &Arc<Feed>) -> Result<(), Error> {
-        let processor = {
+        let mut story = feed.story();
+        {
             let mut registry = self.0.registry.lock();
             if feed.is_managed() || registry.feeds.contains_key(&feed.id()) || feed.is_closed() {
                 return Ok(());
             }
             registry.check_place()?;
             feed.wait_again();
-            registry.admit(feed)
-        };
-        self.announce(feed);
-        self.bind_or_wait(feed, processor);
+            registry.feeds.insert(feed.id(), feed.clone());
+        }
+        self.announce(feed, &mut story);
+        self.rebind(feed, &mut story);
         Ok(())
     }
 
-    fn announce(&self, feed: &Feed) {
+    fn announce(&self, feed: &Feed, story: &mut Story) {
+        story.is_there = true;
         self.0.health.emit(|| Event::new("feed-added", Severity::Info).of_feed(feed.id(), feed.name()));
-    }
-
-    fn bind_or_wait(&self, feed: &Arc<Feed>, processor: Option<Arc<Processor>>) {
-        match processor {
-            Some(processor) => self.bind(feed, &processor),
-            None if feed.collects() => {}
-            None => {
-                gst::info!(CAT, "feed {} waits for processor '{}'", feed.name(), feed.processor_id());
-                self.0.health.emit(|| Event::new("feed-pending", Severity::Info).of_feed(feed.id(), feed.name()));
-            }
-        }
     }
 
     pub(super) fn end_feed(&self, feed: &Arc<Feed>) {
@@ -126,14 +111,15 @@ impl Runtime {
         };
         feed.end();
         if had_place {
-            self.tell_stopped(feed, StopReason::Requested);
+            self.tell_stopped(feed, &mut feed.story(), StopReason::Requested);
         }
         if !feed.is_managed() {
             self.0.health.forget_feed(feed.id());
         }
     }
 
-    fn tell_stopped(&self, feed: &Feed, reason: StopReason) {
+    fn tell_stopped(&self, feed: &Feed, story: &mut Story, reason: StopReason) {
+        *story = Story::default();
         self.0.health.emit(|| reason.into_event().of_feed(feed.id(), feed.name()));
     }
 

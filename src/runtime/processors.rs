@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use super::{
     CAT, Error, ErrorCode, clock,
     counters::DropCause,
-    feed::Feed,
+    feed::{Feed, Story},
     health::{Event, Severity},
     limits::ProcessorConfig,
     owners::OwnedProcessor,
@@ -56,7 +56,7 @@ impl Runtime {
                 .duration("measuring-time", processor.limits().source.time().map_or(0, |time| time.as_nanos() as u64))
         });
         for feed in waiting {
-            self.bind(&feed, &processor);
+            self.rebind(&feed, &mut feed.story());
         }
         Ok(OwnedProcessor { runtime: self.clone(), processor })
     }
@@ -89,13 +89,7 @@ impl Runtime {
             registry.feeds_of(id)
         };
         for feed in &bound {
-            feed.detach_from(processor);
-            self.0.health.emit(|| {
-                Event::new("processor-lost", Severity::Warning)
-                    .of_feed(feed.id(), feed.name())
-                    .of_processor(processor.id())
-            });
-            self.0.health.emit(|| Event::new("feed-pending", Severity::Info).of_feed(feed.id(), feed.name()));
+            self.rebind(feed, &mut feed.story());
         }
         processor.stop();
         processor.join(Instant::now() + processor.batch_join_timeout(), DropCause::TimedOut);
@@ -109,51 +103,59 @@ impl Runtime {
         }
     }
 
-    /// Binds the feed to the processor, or to whichever has come in its place by then.
-    pub(super) fn bind(&self, feed: &Arc<Feed>, processor: &Arc<Processor>) {
-        let mut processor = processor.clone();
-        loop {
-            let attached = processor.attach(feed);
-            let there = self.processor_of(feed);
-            if there.as_ref().is_some_and(|there| Arc::ptr_eq(there, &processor)) {
-                if attached {
-                    self.tell_attached(feed, &processor);
-                }
+    /// Binds the feed to the processor that is there now, and tells what that changes. Whoever changes which of them are
+    /// there calls this afterwards, so that the last call sees the last change.
+    pub(super) fn rebind(&self, feed: &Arc<Feed>, story: &mut Story) {
+        let there = {
+            let registry = self.0.registry.lock();
+            if !registry.feeds.get(&feed.id()).is_some_and(|there| Arc::ptr_eq(there, feed)) {
                 return;
             }
-            // One of them was removed meanwhile, and the other one told before they were bound.
-            feed.detach_from(&processor);
-            // Whoever came in its place may have been bound before: that binding is gone with this one.
-            match self.processor_of(feed) {
-                Some(there) => processor = there,
-                None => return,
+            registry.processors.get(feed.processor_id()).and_then(Slot::ready).cloned()
+        };
+        let bound = feed.processor();
+        if bound.as_ref().map(Arc::as_ptr) == there.as_ref().map(Arc::as_ptr) && bound.is_some() {
+            return;
+        }
+        if let Some(lost) = bound {
+            feed.detach_from(&lost);
+            self.tell(feed, || Event::new("processor-lost", Severity::Warning).of_processor(lost.id()));
+        }
+        match there {
+            Some(processor) => {
+                if processor.attach(feed) {
+                    gst::debug!(CAT, "feed {} is bound to processor '{}'", feed.name(), processor.id());
+                    story.is_pending = false;
+                    self.tell(feed, || Event::new("feed-attached", Severity::Info).of_processor(processor.id()));
+                }
+            }
+            None if feed.collects() || feed.is_closed() || story.is_pending => {}
+            None => {
+                gst::info!(CAT, "feed {} waits for processor '{}'", feed.name(), feed.processor_id());
+                story.is_pending = true;
+                self.tell(feed, || Event::new("feed-pending", Severity::Info));
             }
         }
     }
 
-    /// What the feed is to be bound to, where both are there.
-    fn processor_of(&self, feed: &Arc<Feed>) -> Option<Arc<Processor>> {
-        let registry = self.0.registry.lock();
-        let feed_there = registry.feeds.get(&feed.id()).is_some_and(|there| Arc::ptr_eq(there, feed));
-        registry.processors.get(feed.processor_id()).and_then(Slot::ready).filter(|_| feed_there).cloned()
-    }
-
-    fn tell_attached(&self, feed: &Feed, processor: &Processor) {
-        gst::debug!(CAT, "feed {} is bound to processor '{}'", feed.name(), processor.id());
-        self.0.health.emit(|| {
-            Event::new("feed-attached", Severity::Info).of_feed(feed.id(), feed.name()).of_processor(processor.id())
-        });
+    fn tell(&self, feed: &Feed, event: impl FnOnce() -> Event) {
+        self.0.health.emit(|| event().of_feed(feed.id(), feed.name()));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{convert::Infallible, path::PathBuf, sync::Weak};
+    use std::{
+        convert::Infallible,
+        path::PathBuf,
+        sync::{Weak, mpsc},
+        time::Duration,
+    };
 
     use super::*;
     use crate::{
         inference::{DecoderKind, ModelConfig},
-        runtime::{FeedConfig, FeedSettings, Origin, OwnedFeed, registry::Inner},
+        runtime::{FeedConfig, FeedSettings, HealthEvent, Origin, OwnedFeed, registry::Inner},
     };
 
     fn load(runtime: &Runtime) -> OwnedProcessor {
@@ -187,31 +189,54 @@ mod tests {
     }
 
     #[test]
-    fn who_binds_a_feed_to_a_processor_that_is_gone_leaves_it_to_the_next() {
+    fn what_was_told_last_of_a_feed_is_how_it_is() {
         gst::init().unwrap();
         let runtime = Runtime(Inner::new());
-        let first = load(&runtime);
+        let (tell, told) = mpsc::channel();
+        let of_feeds = move |told: &HealthEvent| {
+            if told.event.feed.is_some() {
+                tell.send(told.event.name).unwrap();
+            }
+        };
+        let _subscription = runtime.health().subscribe(|| true, of_feeds);
         let feed = listen(&runtime);
-        let gone = first.processor.clone();
+        let late = || runtime.rebind(&feed, &mut feed.story());
+        // Whoever saw a change before others did, and was kept from going on until after them.
+        late();
+        let first = load(&runtime);
+        late();
+        let is_bound_to =
+            |to: &OwnedProcessor| feed.processor().is_some_and(|bound| Arc::ptr_eq(&bound, &to.processor));
+        assert!(is_bound_to(&first));
         drop(first);
+        late();
         assert!(feed.processor().is_none());
         let second = load(&runtime);
-        let is_bound = || feed.processor().is_some_and(|bound| Arc::ptr_eq(&bound, &second.processor));
-        assert!(is_bound());
-        // Somebody who saw the first one, and was kept from going on until now.
-        runtime.bind(&feed, &gone);
-        assert!(is_bound());
+        late();
+        assert!(is_bound_to(&second));
+        drop(feed);
+        let expected = [
+            "feed-added",
+            "feed-pending",
+            "feed-attached",
+            "processor-lost",
+            "feed-pending",
+            "feed-attached",
+            "feed-stopped",
+        ];
+        let told: Vec<_> = expected.iter().map(|_| told.recv_timeout(Duration::from_secs(60)).unwrap()).collect();
+        assert_eq!(told, expected);
     }
 
     #[test]
     fn a_feed_that_is_gone_is_not_bound() {
         gst::init().unwrap();
         let runtime = Runtime(Inner::new());
-        let processor = load(&runtime);
+        let _processor = load(&runtime);
         let feed = listen(&runtime);
         let gone = feed.feed.clone();
         drop(feed);
-        runtime.bind(&gone, &processor.processor);
+        runtime.rebind(&gone, &mut gone.story());
         assert!(gone.processor().is_none());
     }
 }

@@ -207,12 +207,6 @@ impl Registry {
         })
     }
 
-    /// Gives the feed its place; returns its processor where that is there.
-    pub(super) fn admit(&mut self, feed: &Arc<Feed>) -> Option<Arc<Processor>> {
-        self.feeds.insert(feed.id(), feed.clone());
-        self.processors.get(feed.processor_id()).and_then(Slot::ready).cloned()
-    }
-
     pub(super) fn feeds_of(&self, processor: &str) -> Vec<Arc<Feed>> {
         self.feeds.values().filter(|feed| feed.processor_id() == processor).cloned().collect()
     }

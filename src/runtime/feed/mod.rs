@@ -12,6 +12,7 @@ mod intake;
 mod items;
 mod report;
 mod state;
+mod story;
 mod tracks;
 mod work;
 
@@ -45,6 +46,7 @@ pub use frame::{
 pub use items::{Answer, Item, Items};
 use report::Arrival;
 use state::{Stage, State};
+pub(in crate::runtime) use story::Story;
 use tracks::Tracks;
 use work::KeptPreprocessor;
 
@@ -82,7 +84,9 @@ pub struct Feed {
     pool: Arc<Pool>,
     health: Arc<Health>,
     output: Arc<Output>,
-    /// Taken with nothing else held, and nothing else is taken while it is held.
+    /// Held from a change of the feed as a whole until that is told. Before every other lock.
+    story: Mutex<Story>,
+    /// Taken with no other state held, and nothing else is taken while it is held.
     state: Mutex<State>,
     /// For whoever brings frames: there is room, or none is needed any more.
     room: Condvar,
@@ -140,6 +144,7 @@ impl Feed {
             pool,
             health,
             output,
+            story: Mutex::default(),
             state: Mutex::new(State::new(config.settings, collects)),
             room: Condvar::new(),
             due: Condvar::new(),
@@ -161,6 +166,7 @@ impl Feed {
         let services = Services { pool: last.pool.clone(), health: last.health.clone(), output: last.output.clone() };
         let mut feed = Self::new(last.id, config, services);
         feed.is_managed = true;
+        feed.story.get_mut().follow(&last.story());
         feed.state.get_mut().follow(&last.state.lock());
         feed
     }
@@ -308,8 +314,13 @@ impl Feed {
             .then_some((state.pending_since, state.settings.attach_timeout))
     }
 
+    /// Whoever changes what the feed is part of, or how it is doing as a whole, does so and tells it while this is held.
+    pub(super) fn story(&self) -> MutexGuard<'_, Story> {
+        self.story.lock()
+    }
+
     /// Becomes `Some(age)` once when no frame came for `stall-timeout`.
-    pub(super) fn newly_stalled(&self, now: Time) -> Option<Time> {
+    fn newly_stalled(&self, now: Time) -> Option<Time> {
         let mut state = self.state.lock();
         let age = state.silence(now)?;
         (!std::mem::replace(&mut state.stalled, true)).then_some(age)

@@ -11,8 +11,8 @@ const TOLERATED_LAG: Time = 1_000_000_000;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Arrival {
     pub first: bool,
-    /// The feed was reported as stalled, or restarted.
-    pub recovered: bool,
+    /// The feed was reported as stalled, or restarted, and that it goes on is to be told.
+    pub recovers: bool,
     /// Upstream says that something is missing before it.
     pub gap: bool,
 }
@@ -29,12 +29,27 @@ impl Feed {
         if arrival.first {
             self.health.emit(|| self.event("feed-started", Severity::Info));
         }
-        if arrival.recovered {
-            gst::info!(CAT, "feed {}: frames come again", self.name);
-            self.health.emit(|| self.event("feed-recovered", Severity::Info));
+        if arrival.recovers {
+            let _story = self.story();
+            // Not before this is told is there another stall to tell.
+            if self.state.lock().recover() {
+                gst::info!(CAT, "feed {}: frames come again", self.name);
+                self.health.emit(|| self.event("feed-recovered", Severity::Info));
+            }
         }
         if arrival.gap {
             self.health.emit(|| self.event("discontinuity", Severity::Warning));
+        }
+    }
+
+    /// Tells, once, where no frame came for `stall-timeout`.
+    pub(in crate::runtime) fn report_stall(&self, now: Time) {
+        let story = self.story();
+        if story.is_there
+            && let Some(age) = self.newly_stalled(now)
+        {
+            gst::warning!(CAT, "feed {}: no frame for {:.1} s", self.name, age as f64 / 1e9);
+            self.health.emit(|| self.event("feed-stalled", Severity::Warning).duration("age", age));
         }
     }
 
@@ -87,7 +102,10 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Weak};
+    use std::{
+        sync::{Arc, Weak, mpsc},
+        time::Duration,
+    };
 
     use super::*;
     use crate::runtime::{
@@ -142,7 +160,7 @@ mod tests {
         let feed = Feed::new(
             1,
             config,
-            Services { health: Health::new(pool.clone(), 1), output: Output::new(pool.clone(), 1), pool },
+            Services { health: Health::new(pool.clone(), 16), output: Output::new(pool.clone(), 1), pool },
         );
         feed.set_caps(gst_video::VideoInfo::builder(gst_video::VideoFormat::Gray8, 8, 8).build().unwrap());
         TestFeed(Arc::new(feed))
@@ -158,10 +176,34 @@ mod tests {
         let stalls_in = |seconds: u64| feed.newly_stalled(clock::now() + seconds * SECOND).is_some();
         assert!(!stalls_in(4) && stalls_in(6) && !stalls_in(7), "before its first frame as well");
         let arrival = feed.take(frame(), FrameTimes::default()).unwrap();
-        assert_eq!(arrival, Arrival { first: true, recovered: true, gap: false });
+        assert_eq!(arrival, Arrival { first: true, recovers: true, gap: false });
+        assert!(!stalls_in(60), "it is still to be told that it recovered");
+        feed.report_arrival(arrival);
         let arrival = feed.take(frame(), FrameTimes::default()).unwrap();
         assert_eq!(arrival, Arrival::default());
         assert!(!stalls_in(4) && stalls_in(6));
+    }
+
+    #[test]
+    fn stalls_and_their_ends_are_told_in_turn() {
+        let feed = feed(FeedSettings { stall_timeout: 1, max_queued: 9, ..FeedSettings::default() });
+        let (tell, told) = mpsc::channel();
+        let _subscription = feed.health.subscribe(|| true, move |told| tell.send(told.event.name).unwrap());
+        let stall = || feed.report_stall(clock::now() + SECOND);
+        stall();
+        feed.story().is_there = true;
+        for _ in 0..2 {
+            stall();
+            let arrival = feed.take(frame(), FrameTimes::default()).unwrap();
+            stall();
+            feed.report_arrival(arrival);
+        }
+        feed.story().is_there = false;
+        stall();
+        feed.health.emit(|| feed.event("the end", Severity::Info));
+        let told: Vec<_> = (0..6).map(|_| told.recv_timeout(Duration::from_secs(60)).unwrap()).collect();
+        let expected = ["feed-stalled", "feed-started", "feed-recovered", "feed-stalled", "feed-recovered", "the end"];
+        assert_eq!(told, expected, "none before it is there, none twice, none after it is gone");
     }
 
     #[test]

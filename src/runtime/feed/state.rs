@@ -130,6 +130,11 @@ impl State {
         (timeout > 0 && age >= timeout && expects_frames).then_some(age)
     }
 
+    /// Frames come again; whether that is news.
+    pub fn recover(&mut self) -> bool {
+        std::mem::take(&mut self.stalled) | std::mem::take(&mut self.interrupted_run)
+    }
+
     /// Whether something is just going out.
     pub fn is_giving(&self) -> bool {
         self.handed_out || self.delivering.is_some() || self.delivery_scheduled
@@ -218,7 +223,7 @@ impl State {
         let begins = std::mem::take(&mut self.begins);
         let news = Arrival {
             first: number == 0,
-            recovered: std::mem::take(&mut self.stalled) | std::mem::take(&mut self.interrupted_run),
+            recovers: self.stalled || self.interrupted_run,
             gap: !begins && buffer.flags().contains(gst::BufferFlags::DISCONT),
         };
         let frame = Frame {
