@@ -22,10 +22,11 @@ use gstnextvision::inference::{DecoderKind, Model, ModelConfig};
 const FEEDS: u64 = 3;
 const INSTANCES: u64 = 2;
 const WARM_UP: u64 = 500 * FEEDS;
-const FRAMES: u64 = 1500 * FEEDS;
+const FRAMES: u64 = 5000 * FEEDS;
 /// For the whole run: a feed gets one more preprocessor when two threads write frames of it at the same time for the
-/// first time, which may be the streaming thread and each instance, and tables still grow. Far from one a batch.
-const GROWTH: usize = (FEEDS * (INSTANCES + 1) * 20) as usize;
+/// first time, which may be the streaming thread and each instance. With its tables that is 56 allocations. Far from one
+/// a batch.
+const GROWTH: usize = (FEEDS * (INSTANCES + 1) * 60) as usize;
 
 struct Counting;
 
