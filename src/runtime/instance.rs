@@ -67,6 +67,8 @@ impl Instance<'_> {
         let mut lists = Lists { taken, running, ..Lists::default() };
         let admit = |(place, frame): (usize, Written)| Some((place, frame.feed.admit(frame.id, started)?, frame));
         wanted.extend(lists.taken.drain(..).filter_map(admit));
+        let frames = wanted.len();
+        let mut time = 0;
         if !wanted.is_empty() {
             let ran = match Arc::get_mut(&mut buffer) {
                 Some(buffer) => {
@@ -80,6 +82,7 @@ impl Instance<'_> {
                 }
                 None => Err(Error::new(ErrorCode::ModelInvalid, "the memory of a batch is still being written")),
             };
+            time = clock::now() - started;
             if let Err(error) = ran {
                 results.clear();
                 results.extend(wanted.iter().map(|_| Err(error.clone())));
@@ -88,7 +91,7 @@ impl Instance<'_> {
         }
         (lists.wanted, lists.results) = (wanted, results);
         self.lists = lists;
-        self.processor.recycle(buffer);
+        self.processor.recycle(buffer, frames, time);
     }
 
     /// Adds what the model says about each of the frames to `results`.

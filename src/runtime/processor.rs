@@ -323,9 +323,12 @@ impl Processor {
         self.writing_ended();
     }
 
-    /// An instance is done with its batch.
-    pub(super) fn recycle(&self, buffer: Arc<BatchBuffer>) {
+    /// An instance is done with its batch, of which it ran so many frames in so much time.
+    pub(super) fn recycle(&self, buffer: Arc<BatchBuffer>, frames: usize, time: Time) {
         let mut state = self.state.lock();
+        if frames > 0 {
+            state.former.ran(frames, time);
+        }
         state.buffers.push(buffer);
         state.running -= 1;
     }

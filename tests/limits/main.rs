@@ -12,6 +12,7 @@ use std::{
     io,
     os::unix::process::{CommandExt, ExitStatusExt},
     process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 #[cfg(target_env = "gnu")]
@@ -60,8 +61,9 @@ fn bound_by_limit_of_threads(process: &mut Command) {
     if unsafe { libc::geteuid() } != 0 {
         return;
     }
-    // Nobody else's, so that only threads of this process count.
-    let user = 60_000 + std::process::id() % 5000;
+    // Nobody else's, so that only threads of this process count: neither of another test, nor of this one's siblings.
+    static SIBLINGS: AtomicU32 = AtomicU32::new(0);
+    let user = 60_000 + (std::process::id() * 8 + SIBLINGS.fetch_add(1, Ordering::Relaxed)) % 5000;
     let become_user = move || {
         // SAFETY: system calls that are allowed between fork and exec.
         let done = unsafe {

@@ -8,8 +8,9 @@
 //! finishes, nobody joins any more), and takes it once it is [`complete`](Former::complete).
 //!
 //! The rule: a free instance takes the largest batch that is ready. It waits for more only while frames are due from
-//! feeds that have none here, and only for its share: frames here and due, divided by the free instances. It never waits
-//! past `max_latency` from the oldest frame's arrival.
+//! feeds that have none here, only for its share (frames here and due, divided by the free instances), and only as long
+//! as a run of those that are here takes: who comes later finds the instance free again. It never waits past
+//! `max_latency` from the oldest frame's arrival.
 
 mod rhythm;
 mod turns;
@@ -20,10 +21,17 @@ use super::clock::Time;
 use rhythm::{Due, Rhythm};
 use turns::Turns;
 
+/// Nobody notices a wait of a millisecond, and cameras in step come within it: one batch, however short the run.
+const UNNOTICED: Time = 1_000_000;
+/// What the newest run counts for in the mean.
+const RUN_WEIGHT: Time = 8;
+
 /// `F` stands for a feed, `T` for a frame that was written, `B` for the memory of a batch.
 pub struct Former<F, T, B> {
     max_batch: usize,
     max_latency: Time,
+    /// What a run takes for each of its frames: a running mean, once there was one.
+    time_a_frame: Option<Time>,
     members: HashMap<u64, Member<F>>,
     turns: Turns,
     due: Due,
@@ -99,6 +107,7 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
         Self {
             max_batch: max_batch.max(1),
             max_latency,
+            time_a_frame: None,
             members: HashMap::new(),
             turns: Turns::default(),
             due: Due::new(max_latency / 4),
@@ -231,13 +240,26 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
         if batch.ready == 0 {
             return Decision::Idle;
         }
-        let latest = batch.oldest.saturating_add(self.max_latency);
+        let latest = batch.oldest.saturating_add(self.patience(batch.taken()));
         let (due, fewer) = self.due.until(now, latest);
         let share = (batch.taken() + self.turns.len() + due).div_ceil(free.max(1));
         if due == 0 || batch.taken() >= share.min(self.max_batch) || now >= latest {
             return Decision::Take;
         }
         Decision::WaitUntil(latest.min(fewer))
+    }
+
+    /// How long `frames` may wait for others: what comes later than they take finds the instance free again.
+    fn patience(&self, frames: usize) -> Time {
+        let run = self.time_a_frame.map_or(Time::MAX, |time| time.saturating_mul(frames as Time));
+        run.max(UNNOTICED).min(self.max_latency)
+    }
+
+    /// A batch of so many frames took so long.
+    pub fn ran(&mut self, frames: usize, time: Time) {
+        let each = time / frames.max(1) as Time;
+        let mean = self.time_a_frame.unwrap_or(each);
+        self.time_a_frame = Some(mean - mean / RUN_WEIGHT + each / RUN_WEIGHT);
     }
 
     /// Closes the batch that is due; returns its id.

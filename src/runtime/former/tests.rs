@@ -119,6 +119,41 @@ fn a_frame_that_does_not_come_is_not_waited_for() {
 }
 
 #[test]
+fn who_comes_after_the_run_would_be_over_is_not_waited_for() {
+    let mut bench = Bench::steady(8, &[0, 6 * MS, 12 * MS, 18 * MS]);
+    // 5 ms a frame.
+    (0..100).for_each(|_| bench.former.ran(4, 20 * MS));
+    for (feed, offset) in (1..).zip([0, 6 * MS, 12 * MS, 18 * MS]) {
+        bench.frame(feed, NOW + offset);
+        assert_eq!(bench.former.decide(NOW + offset, 1), Decision::Take, "the next one finds the instance free");
+        bench.take();
+    }
+    // Runs get longer: 10 ms a frame.
+    (0..100).for_each(|_| bench.former.ran(2, 20 * MS));
+    let now = NOW + INTERVAL;
+    bench.frame(1, now);
+    let Decision::WaitUntil(until) = bench.former.decide(now, 1) else { panic!("feed 2 comes during the run") };
+    assert!(until > now + 9 * MS && until <= now + 10 * MS, "{until}");
+    bench.frame(2, now + 6 * MS);
+    // A run of two takes longer, and feed 3 may be late by 5 ms.
+    assert_eq!(bench.former.decide(now + 6 * MS, 1), Decision::WaitUntil(now + 17 * MS));
+}
+
+#[test]
+fn cameras_in_step_share_a_batch_however_short_a_run_is() {
+    const STEP: Time = MS / 10;
+    let mut bench = Bench::steady(8, &[0, STEP, 2 * STEP]);
+    (0..100).for_each(|_| bench.former.ran(3, 1000));
+    for feed in 1..=2 {
+        bench.frame(feed, NOW + (feed - 1) * STEP);
+        assert!(matches!(bench.former.decide(NOW + (feed - 1) * STEP, 1), Decision::WaitUntil(_)));
+    }
+    bench.frame(3, NOW + 2 * STEP);
+    assert_eq!(bench.former.decide(NOW + 2 * STEP, 1), Decision::Take);
+    assert_eq!(bench.take(), [1, 2, 3]);
+}
+
+#[test]
 fn max_latency_counts_from_the_arrival_of_the_oldest_frame() {
     let mut bench = Bench::steady(8, &[0, 18 * MS, 19 * MS]);
     bench.former.arrived(1, NOW);
