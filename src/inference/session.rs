@@ -9,8 +9,9 @@ use ort::session::SessionInputValue;
 use ort::value::{DynValue, PrimitiveTensorElementType, TensorElementType, TensorRef, ValueType};
 use smallvec::SmallVec;
 
+use super::threads::{self, Reserve};
 use super::weights::{SharedSession, Weights};
-use super::{BatchDim, ElementType, Error, ErrorKind, InputSpec, Layout, TensorView, TensorViewData, ending, threads};
+use super::{BatchDim, ElementType, Error, ErrorKind, InputSpec, Layout, TensorView, TensorViewData, ending};
 
 /// So many are listed without an allocation.
 const USUAL_OUTPUTS: usize = 4;
@@ -30,8 +31,8 @@ impl fmt::Debug for Session {
 impl Session {
     pub(super) fn new(weights: &Arc<Weights>, input: &InputSpec, intra_op_threads: usize) -> Result<Self, Error> {
         let _inside = ending::enter()?;
-        threads::check(intra_op_threads.saturating_sub(1))?;
-        let session = weights.session(intra_op_threads).map_err(|reason| threads::not_started(&reason))?;
+        let threads = Reserve::of(intra_op_threads.saturating_sub(1))?;
+        let session = weights.session(threads).map_err(|reason| threads::not_started(&reason))?;
         Ok(Self { session, input: input.clone() })
     }
 

@@ -17,6 +17,7 @@ use ort::session::{InMemorySession, Session, SessionInputValue, SessionOutputs};
 
 use super::fingerprint::Content;
 use super::library::{self, Library};
+use super::threads::Reserve;
 use super::{Error, ErrorKind, ExecutionProvider, ModelConfig, ending, file};
 
 /// Neither of the formats (protobuf, flatbuffers) can hold more.
@@ -87,7 +88,7 @@ impl Weights {
             }
         }
         let weights = Self { bytes: Bytes::Read(file.clone()), options, content: Content::of(file) };
-        let inspected = inspect(&*weights.options.commit(weights.bytes(), 1)?)?;
+        let inspected = inspect(&*weights.options.commit(weights.bytes(), Reserve::default())?)?;
         Ok((weights, inspected))
     }
 
@@ -109,9 +110,9 @@ impl Weights {
         self.content.fingerprint(&self.options.folder)
     }
 
-    /// One more session of the model, with so many threads inside a run.
-    pub(super) fn session(self: &Arc<Self>, intra_op_threads: usize) -> ort::Result<SharedSession> {
-        let session = self.options.commit(self.bytes(), intra_op_threads)?;
+    /// One more session of the model, with these threads inside a run beside the one that asks for it.
+    pub(super) fn session(self: &Arc<Self>, threads: Reserve) -> ort::Result<SharedSession> {
+        let session = self.options.commit(self.bytes(), threads)?;
         // SAFETY: the lifetime is that of the borrow of `self.bytes`. The bytes do not move or change while `self`
         // lives, and `SharedSession` keeps `self` until after the session is dropped (its fields drop after its own `drop`).
         let session = unsafe { std::mem::transmute::<InMemorySession<'_>, InMemorySession<'static>>(session) };
@@ -151,19 +152,22 @@ impl SharedSession {
 
 impl SessionOptions {
     /// A session made from `bytes`, which it uses in place if they are in ONNX Runtime's format.
-    fn commit<'b>(&self, bytes: &'b [u8], intra_op_threads: usize) -> ort::Result<InMemorySession<'b>> {
-        let mut builder = self.builder(intra_op_threads)?;
+    fn commit<'b>(&self, bytes: &'b [u8], threads: Reserve) -> ort::Result<InMemorySession<'b>> {
+        let mut builder = self.builder(&threads)?;
+        if threads.count() > 0 {
+            builder = builder.with_thread_manager(threads)?;
+        }
         if is_ort_format(bytes) && bytes.len() > PREPACK_UP_TO_BYTES {
             builder = builder.with_config_entry("session.disable_prepacking", "1")?;
         }
         builder.commit_from_memory_directly(bytes)
     }
 
-    fn builder(&self, intra_op_threads: usize) -> ort::Result<SessionBuilder> {
+    fn builder(&self, threads: &Reserve) -> ort::Result<SessionBuilder> {
         let mut builder = Session::builder(&self.library.environment)?
             .with_log_level(library::log_level())?
             .with_optimization_level(GraphOptimizationLevel::All)?
-            .with_intra_threads(intra_op_threads.max(1))?
+            .with_intra_threads(1 + threads.count())?
             .with_inter_threads(1)?
             // A waiting thread that spins takes its core from another instance.
             .with_config_entry("session.intra_op.allow_spinning", "0")?
@@ -220,7 +224,7 @@ fn optimise<R>(
 ) -> ort::Result<(Mmap, R)> {
     let target = memory_file().map_err(ort::Error::wrap)?;
     let session = options
-        .builder(1)?
+        .builder(&Reserve::default())?
         // What is prepacked is not written.
         .with_config_entry("session.disable_prepacking", "1")?
         .with_config_entry("session.save_model_format", "ORT")?
@@ -233,7 +237,7 @@ fn optimise<R>(
     if !is_ort_format(&map) {
         return Err(ort::Error::new("ONNX Runtime did not write the optimised model"));
     }
-    options.commit(&map, 1)?;
+    options.commit(&map, Reserve::default())?;
     Ok((map, inspected))
 }
 
