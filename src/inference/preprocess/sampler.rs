@@ -182,12 +182,29 @@ impl Sampler {
                     &sampler.between
                 }
             };
-            for sampler in &sampler.components {
-                sampler.sample(row, &mut self.rows[sampler.component]);
+            let [a, b, c] = &mut self.rows;
+            match sampler.triples() {
+                Some([0, 1, 2]) => split(row, [a, b, c]),
+                Some([2, 1, 0]) => split(row, [c, b, a]),
+                _ => {
+                    for sampler in &sampler.components {
+                        sampler.sample(row, &mut self.rows[sampler.component]);
+                    }
+                }
             }
         }
         let [a, b, c] = &self.rows;
         [a, b, c]
+    }
+}
+
+impl PlaneSampler {
+    /// Where the three components of a pixel lie that are read as they are and have nothing between them.
+    #[inline(always)]
+    fn triples(&self) -> Option<[usize; 3]> {
+        let components: &[_; 3] = self.components.as_slice().try_into().ok()?;
+        let whole = components.iter().all(|component| component.step == 3 && matches!(component.way, Way::Same));
+        whole.then(|| components.each_ref().map(|component| component.first))
     }
 }
 
@@ -197,9 +214,8 @@ impl ComponentSampler {
         let first = self.first;
         match (&self.way, self.step) {
             (Way::Same, 1) => out.copy_from_slice(&row[first..][..out.len()]),
-            (Way::Same, 2) => pick::<2>(row, first, out),
-            (Way::Same, 3) => pick::<3>(row, first, out),
-            (Way::Same, 4) => pick::<4>(row, first, out),
+            (Way::Same, 2) => pick(row, out, |pixel| (u16::from_le_bytes(*pixel) >> (8 * first)) as u8),
+            (Way::Same, 4) => pick(row, out, |pixel| (u32::from_le_bytes(*pixel) >> (8 * first)) as u8),
             (Way::Same, step) => {
                 out.iter_mut().zip(row[first..].iter().step_by(step)).for_each(|(out, &byte)| *out = byte);
             }
@@ -216,12 +232,22 @@ impl ComponentSampler {
     }
 }
 
-/// Byte `first` of each `STEP` bytes.
+/// One byte of each `STEP` bytes. `byte` takes it out by a shift: where pixels are read with gaps, compilers leave those
+/// at the end of a row to be read one by one.
 #[inline(always)]
-fn pick<const STEP: usize>(row: &[u8], first: usize, out: &mut [u8]) {
+fn pick<const STEP: usize>(row: &[u8], out: &mut [u8], byte: impl Fn(&[u8; STEP]) -> u8) {
     let (pixels, _) = row.as_chunks::<STEP>();
     for (out, pixel) in out.iter_mut().zip(pixels) {
-        *out = pixel[first];
+        *out = byte(pixel);
+    }
+}
+
+/// All bytes of each three, in one pass.
+#[inline(always)]
+fn split(row: &[u8], [a, b, c]: [&mut [u8]; 3]) {
+    let (pixels, _) = row.as_chunks::<3>();
+    for (((a, b), c), pixel) in a.iter_mut().zip(b).zip(c).zip(pixels) {
+        [*a, *b, *c] = *pixel;
     }
 }
 
