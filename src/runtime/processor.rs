@@ -243,6 +243,7 @@ impl Processor {
         let mut state = self.state.lock();
         loop {
             if !state.stopping
+                && !state.former.has_whole()
                 && let Some(reservation) = self.reserve(&mut state)
             {
                 return Work::Write(reservation);
@@ -255,7 +256,7 @@ impl Processor {
             match decision {
                 Decision::Take => {
                     let Some(id) = state.former.seal() else { continue };
-                    if let Some(feed) = state.former.whose_turn() {
+                    if let Some(feed) = state.former.next_writer() {
                         // There is room again, and this instance is about to be busy: who waits for room fills it.
                         MutexGuard::unlocked(&mut state, || feed.nudge());
                     }

@@ -243,7 +243,7 @@ impl Feed {
             }
             if let Some((given, turn)) = state.give() {
                 state.handed_out = true;
-                self.room.notify_all();
+                self.make_use_of_room(&state);
                 drop(state);
                 self.take_turn(turn);
                 return Some(match given {
@@ -365,6 +365,13 @@ impl Feed {
         drop(state);
         debug_assert!(snapshot.is_conserved(), "a frame is lost: {snapshot:?}");
         snapshot
+    }
+
+    /// Something was taken out.
+    fn make_use_of_room(&self, state: &State) {
+        if state.is_worth_waking(self.passes_frames) {
+            self.room.notify_all();
+        }
     }
 
     fn wake_all(&self) {

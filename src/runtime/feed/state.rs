@@ -11,6 +11,8 @@ use super::{
 
 /// Results of a feed that only collects which may wait for who handles them. They hold no frame.
 const MAX_COLLECTED: usize = 64;
+/// So much room is worth waking a thread for, however long the queue.
+const FRAMES_A_WAKE: usize = 4;
 
 pub(super) struct State {
     pub settings: FeedSettings,
@@ -165,7 +167,7 @@ impl State {
 
     /// Why there is no room for another frame, if there is none.
     pub fn no_room(&self, passed_over: bool, passes_frames: bool) -> Option<DropCause> {
-        let lane_full = passes_frames && self.lane.len() >= self.max_in_flight() + self.settings.max_queued();
+        let lane_full = passes_frames && self.lane.len() >= self.lane_capacity();
         if passed_over {
             return lane_full.then_some(DropCause::Backpressure);
         }
@@ -179,6 +181,21 @@ impl State {
         } else {
             Some(DropCause::Backpressure)
         }
+    }
+
+    /// Whether to wake a thread that waits for room. To wake it for a single frame may cost more than that frame: it sleeps
+    /// on until more than half of a short queue is free.
+    pub fn is_worth_waking(&self, passes_frames: bool) -> bool {
+        let capacity = self.queue_capacity();
+        let some = (capacity / 2 + 1).min(FRAMES_A_WAKE);
+        self.waiting > 0
+            && self.lane.queued() + some <= capacity
+            && (!passes_frames || self.lane.len() + some <= self.lane_capacity())
+    }
+
+    /// What a feed that passes its frames on may have inside.
+    fn lane_capacity(&self) -> usize {
+        self.max_in_flight() + self.settings.max_queued()
     }
 
     pub fn is_expired(&self, frame: &Frame, now: Time) -> bool {
@@ -263,5 +280,36 @@ impl State {
         }
         let turn = (was_full && self.lane.queued() > 0).then(|| self.processor.clone()).flatten();
         Some((given, turn))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Room, in frames of a queue that was full, for which somebody is woken who waits for it.
+    fn woken_at(max_queued: u32) -> Option<usize> {
+        let mut state = State::new(FeedSettings { max_queued, max_in_flight: 99, ..FeedSettings::default() }, false);
+        let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Gray8, 8, 8).build().unwrap();
+        state.caps = Some(Arc::new(FrameCaps { info, generation: state.crops.next_generation() }));
+        while state.no_room(false, false).is_none() {
+            let buffer = gst::Buffer::with_size(64).unwrap();
+            let (frame, _) = state.new_frame(buffer, FrameTimes::default(), 0).unwrap();
+            state.lane.queue(frame);
+        }
+        assert!(!state.is_worth_waking(false), "nobody waits");
+        state.waiting = 1;
+        (0..=max_queued as usize).find(|_| {
+            let woken = state.is_worth_waking(false);
+            state.lane.start(|_| ());
+            woken
+        })
+    }
+
+    #[test]
+    fn who_waits_for_room_is_woken_for_several_frames_and_always_where_all_is_free() {
+        gst::init().unwrap();
+        let expected = [(1, 1), (2, 2), (3, 2), (4, 3), (6, 4), (100, 4)];
+        assert_eq!(expected.map(|(max_queued, _)| (max_queued, woken_at(max_queued).unwrap())), expected);
     }
 }

@@ -36,7 +36,7 @@ impl Feed {
                 expired.extend(state.lane.remove_oldest_queued());
                 state.counters.drop_frames(DropCause::Expired, 1);
             }
-            if let Some((id, region)) = rest {
+            let started = if let Some((id, region)) = rest {
                 self.started_item(&state, id, region)
             } else if state.lane.in_flight() >= state.max_in_flight() {
                 None
@@ -57,9 +57,10 @@ impl Feed {
                     let id = ItemId { lane_number, item: None };
                     Some(Started { id, region: None, buffer: buffer?, caps, arrival, more: state.has_work() })
                 })
-            }
+            };
+            self.make_use_of_room(&state);
+            started
         };
-        self.room.notify_all();
         if !expired.is_empty() {
             self.wake_all();
             self.report_dropped(DropCause::Expired, expired.len() as u64);
@@ -183,7 +184,7 @@ impl Feed {
         let mut state = self.state.lock();
         while let Some((given, turn)) = state.give() {
             state.delivering = Some(thread::current().id());
-            self.room.notify_all();
+            self.make_use_of_room(&state);
             drop(state);
             self.take_turn(turn);
             if self.collects() {

@@ -23,6 +23,9 @@ use turns::Turns;
 
 /// Nobody notices a wait of a millisecond, and cameras in step come within it: one batch, however short the run.
 const UNNOTICED: Time = 1_000_000;
+/// While a run of this length goes on, somebody may be woken to fill the next batch: that costs some 20 us, and an
+/// instance that runs shorter is soon back and fills it itself.
+const WORTH_WAKING: Time = 200_000;
 /// What the newest run counts for in the mean.
 const RUN_WEIGHT: Time = 8;
 
@@ -255,6 +258,13 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
         run.max(UNNOTICED).min(self.max_latency)
     }
 
+    /// The feed who should fill the next batch while the one that was taken runs.
+    pub fn next_writer(&self) -> Option<F> {
+        let run = self.time_a_frame.map_or(Time::MAX, |time| time.saturating_mul(self.max_batch as Time));
+        let feed = self.turns.next().filter(|_| run >= WORTH_WAKING)?;
+        self.members.get(&feed).map(|member| member.feed.clone())
+    }
+
     /// A batch of so many frames took so long.
     pub fn ran(&mut self, frames: usize, time: Time) {
         let each = time / frames.max(1) as Time;
@@ -262,9 +272,19 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
         self.time_a_frame = Some(mean - mean / RUN_WEIGHT + each / RUN_WEIGHT);
     }
 
-    /// Closes the batch that is due; returns its id.
+    /// Whether a batch is written that nothing more fits into. Who wrote it takes it before writing another: then what the
+    /// model reads is still in the cache of that core.
+    pub fn has_whole(&self) -> bool {
+        self.full.iter().any(Batch::is_written) || self.forming_is_whole()
+    }
+
+    /// Closes the batch that is due, one that nobody writes into any more if there is such a one; returns its id.
     pub fn seal(&mut self) -> Option<u64> {
-        let batch = self.full.pop_front().or_else(|| self.forming.take())?;
+        let batch = match self.full.iter().position(Batch::is_written) {
+            Some(written) => self.full.remove(written),
+            None if self.forming_is_whole() => self.forming.take(),
+            None => self.full.pop_front().or_else(|| self.forming.take()),
+        }?;
         let id = batch.id;
         for place in batch.places.iter().filter(|place| !matches!(place.state, PlaceState::Free)) {
             self.left(place.feed);
@@ -307,14 +327,13 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
         self.sealed.is_empty() && self.full.is_empty() && self.forming.as_ref().is_none_or(|batch| batch.taken() == 0)
     }
 
-    /// The feed whose turn is next.
-    pub fn whose_turn(&self) -> Option<F> {
-        self.members.get(&self.turns.next()?).map(|member| member.feed.clone())
-    }
-
     /// Frames in batches that no instance has taken yet.
     pub fn pending(&self) -> usize {
         self.full.iter().chain(&self.forming).map(Batch::taken).sum()
+    }
+
+    fn forming_is_whole(&self) -> bool {
+        self.forming.as_ref().is_some_and(|batch| batch.taken() >= self.max_batch && batch.is_written())
     }
 
     fn batch(&mut self, id: u64) -> Option<&mut Batch<T, B>> {
@@ -346,6 +365,10 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
 impl<T, B> Batch<T, B> {
     fn taken(&self) -> usize {
         self.writing + self.ready
+    }
+
+    fn is_written(&self) -> bool {
+        self.writing == 0
     }
 
     fn free_place(&mut self) -> usize {
