@@ -1,10 +1,12 @@
 //! What a linked `nvbatch` costs a frame beyond the model's run: preparing its picture, adding 20 objects as metadata, and
 //! handing it from upstream's thread to the instance's and on to the source pad's.
 //!
-//! `cargo bench --bench linked`. Time of all threads on the CPU, which other users of the machine disturb least; the ways
-//! are measured in turn, and each figure is the median of the rounds.
+//! `cargo bench --bench linked`. The ways are measured in turn, and each figure is the median of the rounds.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use gst::prelude::*;
 use gstnextvision::inference::{DecoderKind, InputSpec, Model, ModelConfig, Preprocessor};
@@ -26,7 +28,7 @@ fn main() {
     .expect("the processor's line");
     owner.set_state(gst::State::Playing).expect("the model loads");
 
-    let [mut added, mut prepared, mut all] = [Vec::new(), Vec::new(), Vec::new()];
+    let mut rounds = Vec::new();
     // The first round warms up.
     for round in 0..=ROUNDS {
         let (library, preparing) = alone(&model);
@@ -34,38 +36,69 @@ fn main() {
         let nothing = pipeline("! nvbatch processor-id=linked leaky=no threshold=1");
         let objects = pipeline("! nvbatch processor-id=linked leaky=no");
         if round > 0 {
-            added.push(objects - nothing);
-            prepared.push(preparing);
-            all.push(objects - without - library);
+            rounds.push([
+                objects.beyond(without).beyond(library),
+                objects.beyond(nothing),
+                preparing,
+                objects.beyond(without).beyond(library).beyond(preparing).beyond(objects.beyond(nothing)),
+            ]);
         }
     }
     owner.set_state(gst::State::Null).expect("the processor stops");
     println!(
-        "A linked nvbatch, 224x224 RGB, 20 objects, the median of {ROUNDS} rounds of {FRAMES} frames; a frame costs"
+        "A linked nvbatch, 224x224 RGB, 20 objects, the median of {ROUNDS} rounds of {FRAMES} frames; us a frame:"
     );
-    println!("  the metadata:                {:5.1} us   (goal {GOAL:.0})", median(&mut added));
-    println!("  preparing the picture:       {:5.1} us", median(&mut prepared));
-    println!("  all beyond the model's run:  {:5.1} us", median(&mut all));
+    println!("{:<42}{:>10}{:>10}", "", "elapsed", "CPU");
+    let rows =
+        ["beyond the model's run", "  metadata", "  preparing the picture", "  from thread to thread, and the queues"];
+    for (row, name) in rows.into_iter().enumerate() {
+        let median = |of: fn(&Cost) -> f64| median(rounds.iter().map(|round| of(&round[row])).collect());
+        let goal = if row == 0 { format!("   (goal {GOAL:.0})") } else { String::new() };
+        println!("{name:<42}{:>10.1}{:>10.1}{goal}", median(|cost| cost.elapsed), median(|cost| cost.cpu));
+    }
 }
 
-/// Microseconds of CPU time that a frame costs through a pipeline with `middle`.
-fn pipeline(middle: &str) -> f64 {
+/// What a frame costs, in microseconds.
+#[derive(Clone, Copy)]
+struct Cost {
+    /// Of the clock: what a frame adds where each part of the pipeline has a thread of its own.
+    elapsed: f64,
+    /// Of all threads together, on the CPU.
+    cpu: f64,
+}
+
+impl Cost {
+    fn beyond(self, other: Self) -> Self {
+        Self { elapsed: self.elapsed - other.elapsed, cpu: self.cpu - other.cpu }
+    }
+}
+
+/// What a frame costs where `work` deals with all of them.
+fn of_all(work: impl FnOnce()) -> Cost {
+    let begun = (Instant::now(), cpu_time());
+    work();
+    let (elapsed, cpu) = (begun.0.elapsed().as_secs_f64() * 1e6, cpu_time() - begun.1);
+    Cost { elapsed: elapsed / f64::from(FRAMES), cpu: cpu / f64::from(FRAMES) }
+}
+
+/// What a frame costs in a pipeline with `middle`.
+fn pipeline(middle: &str) -> Cost {
     let line = format!("videotestsrc num-buffers={FRAMES} {SOURCE} {middle} ! fakesink name=sink");
     let pipeline = gst::parse::launch(&line).expect("a pipeline");
     let bus = pipeline.bus().expect("its bus");
     pipeline.set_state(gst::State::Paused).expect("it starts");
     pipeline.state(gst::ClockTime::NONE).0.expect("the first frame comes");
-    let begun = cpu_time();
-    pipeline.set_state(gst::State::Playing).expect("it plays");
-    let end = bus.timed_pop_filtered(None, &[gst::MessageType::Eos, gst::MessageType::Error]);
-    let spent = cpu_time() - begun;
-    assert_eq!(end.map(|message| message.type_()), Some(gst::MessageType::Eos), "{line}");
+    let cost = of_all(|| {
+        pipeline.set_state(gst::State::Playing).expect("it plays");
+        let end = bus.timed_pop_filtered(None, &[gst::MessageType::Eos, gst::MessageType::Error]);
+        assert_eq!(end.map(|message| message.type_()), Some(gst::MessageType::Eos), "{line}");
+    });
     pipeline.set_state(gst::State::Null).expect("it stops");
-    spent / f64::from(FRAMES)
+    cost
 }
 
 /// The same for the library with an input that is ready, and for writing that input; on one thread.
-fn alone(path: &Path) -> (f64, f64) {
+fn alone(path: &Path) -> (Cost, Cost) {
     let config = ModelConfig {
         model: PathBuf::from(path),
         decoder: DecoderKind::Tensors,
@@ -80,7 +113,7 @@ fn alone(path: &Path) -> (f64, f64) {
     (library, preparing(spec, input))
 }
 
-fn preparing(spec: &InputSpec, mut place: Vec<u8>) -> f64 {
+fn preparing(spec: &InputSpec, mut place: Vec<u8>) -> Cost {
     let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, 224, 224).build().expect("a valid size");
     let buffer = gst::Buffer::with_size(info.size()).expect("memory");
     let mut preprocessor = Preprocessor::new(&info, spec).expect("a preprocessor");
@@ -89,11 +122,8 @@ fn preparing(spec: &InputSpec, mut place: Vec<u8>) -> f64 {
     })
 }
 
-/// Microseconds of CPU time that each of so many takes.
-fn of_each(mut one: impl FnMut()) -> f64 {
-    let begun = cpu_time();
-    (0..FRAMES).for_each(|_| one());
-    (cpu_time() - begun) / f64::from(FRAMES)
+fn of_each(mut one: impl FnMut()) -> Cost {
+    of_all(|| (0..FRAMES).for_each(|_| one()))
 }
 
 /// Of this process, in microseconds.
@@ -105,7 +135,7 @@ fn cpu_time() -> f64 {
     time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
 }
 
-fn median(values: &mut [f64]) -> f64 {
+fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
