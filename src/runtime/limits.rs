@@ -44,6 +44,11 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// That run the model, all instances together.
+    pub fn threads(&self) -> usize {
+        self.instances.saturating_mul(self.intra_op_threads.max(1))
+    }
+
     /// Decides what the config leaves open beside the measured `setting`.
     pub(super) fn new(config: &ProcessorConfig, batch: BatchDim, setting: Setting, source: Source) -> Self {
         let Setting { instances, intra_op_threads, max_batch_size: max_batch } = setting;

@@ -5,6 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -23,7 +24,7 @@ use super::{
     runs::Runs,
     threads::{Detached, Worker},
 };
-use crate::inference::{Model, ModelDescription, Placement};
+use crate::inference::{ExecutionProvider, Model, ModelDescription, Placement};
 
 /// A frame, or an item of one, that lies in a batch.
 pub(super) struct Written {
@@ -52,6 +53,9 @@ pub struct Processor {
     limits: Limits,
     pub(super) health: Arc<Health>,
     pub(super) detached: Arc<Detached>,
+    /// While all instances run there are cores left on which others write the next batch. Where there are none, who is
+    /// woken for that takes the core from a run.
+    leaves_cores_free: bool,
     /// Taken with nothing else held, and nothing else is taken while it is held.
     state: Mutex<State>,
     /// There may be work for an instance.
@@ -115,10 +119,12 @@ impl Processor {
         detached: Arc<Detached>,
     ) -> Arc<Self> {
         static UIDS: AtomicU64 = AtomicU64::new(1);
+        let cores = thread::available_parallelism().map_or(1, usize::from);
         Arc::new(Self {
             uid: UIDS.fetch_add(1, Ordering::Relaxed),
             id: id.into(),
             description: Arc::new(model.description().clone()),
+            leaves_cores_free: model.provider() != ExecutionProvider::Cpu || limits.threads() < cores,
             model,
             limits,
             health,
@@ -256,7 +262,9 @@ impl Processor {
             match decision {
                 Decision::Take => {
                     let Some(id) = state.former.seal() else { continue };
-                    if let Some(feed) = state.former.next_writer() {
+                    if self.leaves_cores_free
+                        && let Some(feed) = state.former.whose_turn()
+                    {
                         // There is room again, and this instance is about to be busy: who waits for room fills it.
                         MutexGuard::unlocked(&mut state, || feed.nudge());
                     }

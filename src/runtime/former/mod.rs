@@ -23,9 +23,6 @@ use turns::Turns;
 
 /// Nobody notices a wait of a millisecond, and cameras in step come within it: one batch, however short the run.
 const UNNOTICED: Time = 1_000_000;
-/// While a run of this length goes on, somebody may be woken to fill the next batch: that costs some 20 us, and an
-/// instance that runs shorter is soon back and fills it itself.
-const WORTH_WAKING: Time = 200_000;
 /// What the newest run counts for in the mean.
 const RUN_WEIGHT: Time = 8;
 
@@ -258,13 +255,6 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
         run.max(UNNOTICED).min(self.max_latency)
     }
 
-    /// The feed who should fill the next batch while the one that was taken runs.
-    pub fn next_writer(&self) -> Option<F> {
-        let run = self.time_a_frame.map_or(Time::MAX, |time| time.saturating_mul(self.max_batch as Time));
-        let feed = self.turns.next().filter(|_| run >= WORTH_WAKING)?;
-        self.members.get(&feed).map(|member| member.feed.clone())
-    }
-
     /// A batch of so many frames took so long.
     pub fn ran(&mut self, frames: usize, time: Time) {
         let each = time / frames.max(1) as Time;
@@ -325,6 +315,11 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
     /// Whether no batch holds or awaits a frame.
     pub fn is_empty(&self) -> bool {
         self.sealed.is_empty() && self.full.is_empty() && self.forming.as_ref().is_none_or(|batch| batch.taken() == 0)
+    }
+
+    /// The feed whose turn is next.
+    pub fn whose_turn(&self) -> Option<F> {
+        self.members.get(&self.turns.next()?).map(|member| member.feed.clone())
     }
 
     /// Frames in batches that no instance has taken yet.

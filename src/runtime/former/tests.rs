@@ -312,20 +312,6 @@ fn a_whole_batch_that_is_written_goes_before_one_that_is_not() {
 }
 
 #[test]
-fn nobody_is_woken_to_fill_a_batch_while_a_short_run_goes_on() {
-    let mut bench = Bench::new(4, 2);
-    assert_eq!(bench.former.next_writer(), None, "nobody has a turn");
-    bench.former.arrived(2, 0);
-    assert_eq!(bench.former.next_writer(), Some(2), "nobody knows yet how long a run is");
-    bench.former.ran(1, MS / 100);
-    assert_eq!(bench.former.next_writer(), None);
-    for _ in 0..100 {
-        bench.former.ran(4, MS);
-    }
-    assert_eq!(bench.former.next_writer(), Some(2));
-}
-
-#[test]
 fn a_place_given_back_is_used_again() {
     let mut bench = Bench::new(2, 3);
     bench.former.arrived(1, 0);
