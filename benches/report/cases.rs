@@ -93,8 +93,18 @@ impl Case {
             feeds,
             warm_up: WARM_UP.max(window * self.times / 3.0),
             window: window * self.times,
+            starts: Vec::new(),
             frames: None,
             setting: None,
         }
+    }
+
+    /// When feeds start: live ones one frame's time after the other, and up to another one later, as `round` has it.
+    /// Cameras do not wait for each other. Started in a loop, they bring their frames together or apart by how long
+    /// that loop takes, which differs from way to way, and latency is that then.
+    pub fn starts(&self, feeds: usize, round: usize) -> Vec<f64> {
+        let Some(rate) = self.source.live else { return Vec::new() };
+        let mut random = fastrand::Rng::with_seed(round as u64);
+        (0..feeds).map(|feed| (feed as f64 + random.f64()) / f64::from(rate)).collect()
     }
 }

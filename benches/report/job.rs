@@ -17,6 +17,8 @@ pub struct Job {
     pub side: u32,
     pub source: Source,
     pub feeds: usize,
+    /// Seconds after the begin at which each feed starts, in order; without, they start at once.
+    pub starts: Vec<f64>,
     /// Seconds before the window, and in it.
     pub warm_up: f64,
     pub window: f64,

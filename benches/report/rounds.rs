@@ -43,7 +43,7 @@ pub fn run(options: &Options) -> Report {
             choose_settings(&cases);
         }
         for (number, (case, way, cell)) in cells.iter_mut().enumerate() {
-            let figures = measure(case, way, cell.feeds, options, &report.found);
+            let figures = measure(case, way, cell.feeds, round, options, &report.found);
             let done = round * total / options.rounds + number + 1;
             let told = match &figures {
                 Ok(figures) => format!("{:>9.1} frames/s", figures.rate()),
@@ -147,10 +147,12 @@ fn measure(
     case: &Case,
     way: &Way,
     feeds: usize,
+    round: usize,
     options: &Options,
     found: &BTreeMap<String, Found>,
 ) -> Result<Figures, String> {
-    let mut job = Job { mode: way.mode.into(), ..case.job(feeds, options.window) };
+    let mut job =
+        Job { mode: way.mode.into(), starts: case.starts(feeds, round), ..case.job(feeds, options.window) };
     if way.is_ceiling() {
         let found = found.get(case.model).ok_or("no setting was found")?;
         (job.task, job.setting) = (Task::Library, Some(found.setting));

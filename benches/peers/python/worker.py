@@ -7,6 +7,7 @@ thread that collects up to eight frames of all streams and runs them together, w
 it takes what is there and waits for no more, so that it is never the slower for a lone stream.
 """
 
+import itertools
 import json
 import os
 import queue
@@ -124,7 +125,8 @@ def peak_mb():
 
 def measure(job, streams, results):
     begun, used, before = time.monotonic(), cpu_seconds(), 0
-    for stream in streams:
+    for stream, start in itertools.zip_longest(streams, job["starts"], fillvalue=0):
+        time.sleep(max(0, begun + start - time.monotonic()))
         stream.start()
     if job["frames"]:
         for stream in streams:

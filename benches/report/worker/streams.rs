@@ -31,7 +31,7 @@ impl Streams {
     /// Starts all, and counts in the window, or to the end of the sources where they have one.
     pub fn measure(&self, job: &Job, latencies: Option<&Latencies>, results: impl Fn() -> u64) -> Figures {
         let (mut cpu_before, mut begun) = (usage::cpu_seconds(), Instant::now());
-        self.set_playing(true);
+        self.start(job);
         let mut before = 0;
         if job.frames.is_some() {
             self.wait_for_the_end();
@@ -51,6 +51,16 @@ impl Streams {
         };
         self.complain();
         figures
+    }
+
+    /// Each one when the job says so.
+    fn start(&self, job: &Job) {
+        let begun = Instant::now();
+        for (feed, pipeline) in self.0.iter().enumerate() {
+            let start = Duration::from_secs_f64(job.starts.get(feed).copied().unwrap_or(0.0));
+            thread::sleep(start.saturating_sub(begun.elapsed()));
+            pipeline.set_state(gst::State::Playing).expect("a feed starts");
+        }
     }
 
     /// Lets all go on, or stand still.

@@ -51,7 +51,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .create_batch(Box::new(detector::Detector::new(model, side)?), BatchConfig::new(MAX_BATCH, MAX_LATENCY)?)?;
     let results = Arc::new(Results::default());
     let (mut used, mut begun, mut before) = (figures::cpu_seconds(), Instant::now(), 0);
-    for _ in 0..feeds {
+    for feed in 0..feeds {
+        let start = Duration::from_secs_f64(job["starts"][feed].as_f64().unwrap_or(0.0));
+        thread::sleep(start.saturating_sub(begun.elapsed()));
         let backpressure = match job["mode"].as_str() {
             Some("block") => BackpressurePolicy::Block { queue_depth: 4 },
             _ => BackpressurePolicy::default(),
