@@ -124,7 +124,10 @@ fn search(case: &Case, report: &mut Report) {
     let job = Job { task: Task::Search, window: SEARCH, ..case.job(1, SEARCH) };
     match ask::<Found>(own(), &job) {
         Ok(found) => {
-            println!("ceiling: {}: {:?}, one inference {:.2} ms", case.model, found.setting, found.inference_ms);
+            println!(
+                "ceiling: {}: {:?}, one inference {:.2} ms, 33 ms after another {:.2}",
+                case.model, found.setting, found.inference_ms, found.paced_inference_ms
+            );
             report.found.insert(case.model.into(), found);
         }
         Err(reason) => println!("ceiling: {}: {reason}", case.model),
@@ -151,8 +154,7 @@ fn measure(
     options: &Options,
     found: &BTreeMap<String, Found>,
 ) -> Result<Figures, String> {
-    let mut job =
-        Job { mode: way.mode.into(), starts: case.starts(feeds, round), ..case.job(feeds, options.window) };
+    let mut job = Job { mode: way.mode.into(), starts: case.starts(feeds, round), ..case.job(feeds, options.window) };
     if way.is_ceiling() {
         let found = found.get(case.model).ok_or("no setting was found")?;
         (job.task, job.setting) = (Task::Library, Some(found.setting));
