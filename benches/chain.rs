@@ -98,6 +98,7 @@ fn library_alone(model: &str) -> Job {
         side: 0,
         source: Source { format: Format::Rgb, width: 0, height: 0, live: None },
         feeds: 0,
+        starts: Vec::new(),
         warm_up: 0.0,
         window: WINDOW.as_secs_f64() / 2.0,
         frames: None,

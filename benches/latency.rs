@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Fed, bench_model, count, pace, quantile, start, stats, stop, tell};
+use common::{Fed, Pace, bench_model, count, frame, quantile, start, stats, stop, tell};
 use gst::prelude::*;
 
 const FRAMES: usize = 300;
@@ -64,7 +64,7 @@ fn owner(properties: &str) -> gst::Element {
 /// The time inside is preprocessing, one inference, and at most 0.3 ms.
 fn alone() {
     let owner = owner("");
-    let mut feed = Fed::new("bench", 224, "downstream");
+    let mut feed = Fed::new("bench", 224, "downstream", &frame(224));
     let results = listen(&feed);
     let (mut beyond, mut inferences) = (Vec::new(), Vec::new());
     let (mut queues, mut tellings) = (Vec::new(), Vec::new());
@@ -92,7 +92,7 @@ fn alone() {
 /// Sixteen live feeds at half of the capacity: p99 inside is at most three inferences of the frame's batch.
 fn half_of_capacity() {
     let owner = owner("");
-    let mut feeds: Vec<Fed> = (0..FEEDS).map(|_| Fed::new("bench", 224, "no")).collect();
+    let mut feeds: Vec<Fed> = (0..FEEDS).map(|_| Fed::new("bench", 224, "no", &frame(224))).collect();
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(3) {
         feeds.iter_mut().for_each(Fed::push);
@@ -100,11 +100,11 @@ fn half_of_capacity() {
     let capacity = count(&stats(&owner), "results") as f64 / begun.elapsed().as_secs_f64();
     drop(feeds);
 
-    let mut feeds: Vec<Fed> = (0..FEEDS).map(|_| Fed::new("bench", 224, "downstream")).collect();
+    let mut feeds: Vec<Fed> = (0..FEEDS).map(|_| Fed::new("bench", 224, "downstream", &frame(224))).collect();
     let results: Vec<_> = feeds.iter().map(listen).collect();
     let pushed: Vec<_> = (0..FEEDS).map(|_| Arc::new(Mutex::new(Vec::new()))).collect();
     let rate = capacity / 2.0;
-    pace(&mut feeds, rate, Duration::from_secs(8), |feed| {
+    Pace::new(rate).push(&mut feeds, Duration::from_secs(8), |feed| {
         pushed[feed].lock().expect("nobody panicked").push(Instant::now());
     });
     thread::sleep(TAIL);
@@ -140,7 +140,8 @@ fn longest_wait() {
          max-latency=20000000",
         model.display()
     ));
-    let mut feeds = [Fed::new("bench", 640, "downstream"), Fed::new("bench", 640, "downstream")];
+    let mut feeds =
+        [Fed::new("bench", 640, "downstream", &frame(640)), Fed::new("bench", 640, "downstream", &frame(640))];
     let results = [listen(&feeds[0]), listen(&feeds[1])];
     let mut waits = Vec::new();
     for round in 0..120 {

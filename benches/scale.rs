@@ -4,13 +4,14 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Fed, cpu_seconds, median, pace, resident_mb, start, stop, tell, threads, tiny_model};
+use common::{Fed, Pace, cpu_seconds, frame, median, resident_mb, start, stop, tell, threads, tiny_model};
 
 const FEEDS: [usize; 4] = [1, 16, 256, 1000];
 const SIDE: u32 = 64;
 /// In all.
 const RATE: f64 = 1000.0;
-const WARM_UP: Duration = Duration::from_millis(700);
+/// Frames of each feed before anything counts: its rhythm is known then.
+const WARM_UP: usize = 3;
 const MEASURE: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 5;
 /// Feeds that are added and removed to see what that costs.
@@ -71,10 +72,12 @@ fn main() {
 }
 
 fn round(count: usize, figures: &mut Figures) {
-    let mut feeds: Vec<Fed> = (0..count).map(|_| Fed::new("bench", SIDE, "downstream")).collect();
-    pace(&mut feeds, RATE, WARM_UP, |_| ());
+    let frame = frame(SIDE);
+    let mut feeds: Vec<Fed> = (0..count).map(|_| Fed::new("bench", SIDE, "downstream", &frame)).collect();
+    let mut pace = Pace::new(RATE);
+    pace.push(&mut feeds, warm_up(count), |_| ());
     let (before, cpu) = (results(&feeds), cpu_seconds());
-    let pushed = pace(&mut feeds, RATE, MEASURE, |_| ());
+    let pushed = pace.push(&mut feeds, MEASURE, |_| ());
     let served = results(&feeds) - before;
     figures.cost.push((cpu_seconds() - cpu) * 1e6 / served as f64);
     figures.threads = figures.threads.max(threads());
@@ -84,7 +87,7 @@ fn round(count: usize, figures: &mut Figures) {
 
     for _ in 0..EXTRA {
         let begun = Instant::now();
-        let extra = Fed::new("bench", SIDE, "downstream");
+        let extra = Fed::new("bench", SIDE, "downstream", &frame);
         figures.added.push(begun.elapsed().as_secs_f64() * 1e6);
         let begun = Instant::now();
         drop(extra);
@@ -96,13 +99,17 @@ fn round(count: usize, figures: &mut Figures) {
 /// used again.
 fn memory_of_a_feed() -> f64 {
     const FEEDS: usize = 1000;
-    let mut first = [Fed::new("bench", SIDE, "downstream")];
-    pace(&mut first, RATE, WARM_UP, |_| ());
+    let frame = frame(SIDE);
+    let mut first = [Fed::new("bench", SIDE, "downstream", &frame)];
+    Pace::new(RATE).push(&mut first, warm_up(1), |_| ());
     let resident = resident_mb();
-    let mut feeds: Vec<Fed> = (0..FEEDS).map(|_| Fed::new("bench", SIDE, "downstream")).collect();
-    pace(&mut feeds, RATE, 5 * WARM_UP, |_| ());
-    // The frame that a feed keeps to push it again is the benchmark's.
-    (resident_mb() - resident) * 1e3 / FEEDS as f64 - f64::from(SIDE * SIDE * 3) / 1e3
+    let mut feeds: Vec<Fed> = (0..FEEDS).map(|_| Fed::new("bench", SIDE, "downstream", &frame)).collect();
+    Pace::new(RATE).push(&mut feeds, warm_up(FEEDS), |_| ());
+    (resident_mb() - resident) * 1e3 / FEEDS as f64
+}
+
+fn warm_up(feeds: usize) -> Duration {
+    Duration::from_secs_f64((WARM_UP * feeds) as f64 / RATE).max(Duration::from_millis(700))
 }
 
 fn results(feeds: &[Fed]) -> u64 {

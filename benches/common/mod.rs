@@ -75,8 +75,16 @@ pub struct Fed {
     frame: gst::Buffer,
 }
 
+/// A frame for any number of feeds: what a decoder brings was written just now, and is in the cache however many there
+/// are.
+pub fn frame(side: u32) -> gst::Buffer {
+    let mut frame = gst::Buffer::from_mut_slice(vec![128; (side * side * 3) as usize]);
+    frame.make_mut().set_pts(gst::ClockTime::ZERO);
+    frame
+}
+
 impl Fed {
-    pub fn new(processor: &str, side: u32, leaky: &str) -> Self {
+    pub fn new(processor: &str, side: u32, leaky: &str, frame: &gst::Buffer) -> Self {
         let element = gst::ElementFactory::make("nvfeed")
             .property("processor-id", processor)
             .property("message", false)
@@ -87,9 +95,7 @@ impl Fed {
         let mut harness = Harness::with_element(&element, Some("sink"), None);
         harness.set_src_caps_str(&format!("video/x-raw,format=RGB,width={side},height={side},framerate=30/1"));
         harness.play();
-        let mut frame = gst::Buffer::with_size((side * side * 3) as usize).expect("memory");
-        frame.make_mut().set_pts(gst::ClockTime::ZERO);
-        Self { element, harness, frame }
+        Self { element, harness, frame: frame.clone() }
     }
 
     pub fn push(&mut self) {
@@ -101,22 +107,34 @@ impl Fed {
     }
 }
 
-/// Pushes frames into `feeds` in a circle, `rate` a second in all, for `time`; returns how many.
-pub fn pace(feeds: &mut [Fed], rate: f64, time: Duration, mut before_push: impl FnMut(usize)) -> u64 {
-    let begun = Instant::now();
-    let mut pushed = 0u64;
-    while begun.elapsed() < time {
-        let due = (begun.elapsed().as_secs_f64() * rate) as u64;
-        while pushed < due {
-            let index = (pushed % feeds.len() as u64) as usize;
-            before_push(index);
-            feeds[index].push();
-            pushed += 1;
-        }
-        let next = Duration::from_secs_f64((pushed + 1) as f64 / rate);
-        std::thread::sleep(next.saturating_sub(begun.elapsed()));
+/// Pushes frames into feeds in a circle, so many a second in all, and goes on where it stopped: each feed keeps its rhythm.
+pub struct Pace {
+    rate: f64,
+    begun: Instant,
+    pushed: u64,
+}
+
+impl Pace {
+    pub fn new(rate: f64) -> Self {
+        Self { rate, begun: Instant::now(), pushed: 0 }
     }
-    pushed
+
+    /// For so long from now on; returns how many frames were pushed.
+    pub fn push(&mut self, feeds: &mut [Fed], time: Duration, mut before_push: impl FnMut(usize)) -> u64 {
+        let (before, end) = (self.pushed, self.begun.elapsed() + time);
+        while self.begun.elapsed() < end {
+            let due = (self.begun.elapsed().as_secs_f64() * self.rate) as u64;
+            while self.pushed < due {
+                let index = (self.pushed % feeds.len() as u64) as usize;
+                before_push(index);
+                feeds[index].push();
+                self.pushed += 1;
+            }
+            let next = Duration::from_secs_f64((self.pushed + 1) as f64 / self.rate);
+            std::thread::sleep(next.saturating_sub(self.begun.elapsed()));
+        }
+        self.pushed - before
+    }
 }
 
 /// Of the whole process, in seconds.

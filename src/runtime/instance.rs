@@ -53,7 +53,7 @@ type Wanted = (usize, DecodeParams, Written);
 impl Instance<'_> {
     fn serve(mut self) {
         loop {
-            match self.processor.next_work(&mut self.lists.taken) {
+            match self.processor.next_work(self.index, &mut self.lists.taken) {
                 Work::Write(reservation) => self.processor.write(reservation),
                 Work::Run(buffer) => self.run(buffer),
                 Work::Stop => break,

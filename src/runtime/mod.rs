@@ -4,6 +4,7 @@
 //! then a processor's or a feed's state (never one under the other); then leaves (counters, rings, the pool's queue).
 //! None is held while anything outside is called.
 
+mod agenda;
 mod batch;
 mod broadcast;
 mod clock;
@@ -52,6 +53,7 @@ mod timers;
 mod told;
 mod tuning;
 mod upstream;
+mod watch;
 
 use once_cell::sync::Lazy;
 

@@ -105,7 +105,7 @@ impl Punctuality {
 }
 
 fn look_who_is_late(runtime: &Runtime, now: Time) {
-    for feed in runtime.feeds() {
+    for feed in runtime.0.agenda.due(now).into_iter().filter_map(|id| runtime.feed(id)) {
         if let Some((since, timeout)) = feed.pending()
             && now.saturating_sub(since) >= timeout
         {
@@ -122,6 +122,7 @@ fn look_who_is_late(runtime: &Runtime, now: Time) {
             runtime.retire(&feed, StopReason::Error(error.message));
         }
         feed.report_stall(now);
+        runtime.0.agenda.next(feed.late_from(), feed.id());
     }
     runtime.0.managed.tick(now);
     for processor in runtime.processors() {

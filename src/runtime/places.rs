@@ -36,6 +36,7 @@ impl Runtime {
             Some(place) => *place = feed.clone(),
             None => return Err(Error::feed_not_found(last.id())),
         }
+        self.0.agenda.soon(feed.id());
         self.rebind(&feed, &mut feed.story());
         Ok(OwnedFeed { runtime: self.clone(), feed })
     }
@@ -99,6 +100,7 @@ impl Runtime {
 
     fn announce(&self, feed: &Feed, story: &mut Story) {
         story.is_there = true;
+        self.0.agenda.soon(feed.id());
         self.0.health.emit(|| Event::new("feed-added", Severity::Info).of_feed(feed.id(), feed.name()));
     }
 
@@ -125,6 +127,11 @@ impl Runtime {
 
     fn services(&self) -> Services {
         let inner = &self.0;
-        Services { pool: inner.pool.clone(), health: inner.health.clone(), output: inner.output.clone() }
+        Services {
+            pool: inner.pool.clone(),
+            agenda: inner.agenda.clone(),
+            health: inner.health.clone(),
+            output: inner.output.clone(),
+        }
     }
 }

@@ -23,6 +23,7 @@ use super::{
     panics,
     runs::Runs,
     threads::{Detached, Worker},
+    watch::{Wake, Watch},
 };
 use crate::inference::{ExecutionProvider, Model, ModelDescription, Placement};
 
@@ -60,6 +61,8 @@ pub struct Processor {
     state: Mutex<State>,
     /// There may be work for an instance.
     work: Condvar,
+    /// For the instance that watches over the forming batch.
+    watch: Condvar,
     /// Somebody finished writing into a batch.
     written: Condvar,
     /// Frames that each feed may have waiting.
@@ -79,6 +82,7 @@ struct State {
     buffers_made: usize,
     /// Instances that have a batch.
     running: usize,
+    watch: Watch,
     stopping: bool,
     /// Nobody runs a batch any more: why frames are dropped that are still written.
     abandoned: Option<DropCause>,
@@ -134,10 +138,12 @@ impl Processor {
                 buffers: Vec::new(),
                 buffers_made: 0,
                 running: 0,
+                watch: Watch::default(),
                 stopping: false,
                 abandoned: None,
             }),
             work: Condvar::new(),
+            watch: Condvar::new(),
             written: Condvar::new(),
             queue_share: AtomicUsize::new(usize::MAX),
             counters: Mutex::new(ProcessorCounters {
@@ -241,11 +247,11 @@ impl Processor {
     /// The feed has a frame waiting that can be taken now.
     pub(super) fn give_turn(&self, feed: u64) {
         self.state.lock().former.give_turn(feed);
-        self.work.notify_one();
+        self.wake(Wake::Any);
     }
 
-    /// What an instance does next; waits for it. The frames of a batch and their places are added to `frames`.
-    pub(super) fn next_work(&self, frames: &mut Vec<(usize, Written)>) -> Work {
+    /// What instance number `instance` does next; waits for it. The frames of a batch and their places are added to `frames`.
+    pub(super) fn next_work(&self, instance: usize, frames: &mut Vec<(usize, Written)>) -> Work {
         let mut state = self.state.lock();
         loop {
             if !state.stopping
@@ -254,12 +260,7 @@ impl Processor {
             {
                 return Work::Write(reservation);
             }
-            let decision = if state.stopping && state.former.pending() > 0 {
-                Decision::Take
-            } else {
-                state.former.decide(clock::now(), self.limits.instances - state.running)
-            };
-            match decision {
+            match self.decide(&state) {
                 Decision::Take => {
                     let Some(id) = state.former.seal() else { continue };
                     if self.leaves_cores_free
@@ -283,8 +284,25 @@ impl Processor {
                     return Work::Stop;
                 }
                 Decision::Idle => self.work.wait(&mut state),
-                Decision::WaitUntil(time) => _ = self.work.wait_until(&mut state, clock::instant(time)),
+                Decision::WaitUntil(time) => self.watch_until(time, instance, &mut state),
             }
+        }
+    }
+
+    fn decide(&self, state: &State) -> Decision {
+        if state.stopping && state.former.pending() > 0 {
+            return Decision::Take;
+        }
+        state.former.decide(clock::now(), self.limits.instances - state.running)
+    }
+
+    /// Waits until `time` or until something changes; where another instance does so already, for work of its own.
+    fn watch_until(&self, time: Time, instance: usize, state: &mut MutexGuard<'_, State>) {
+        if state.watch.begin(instance, time) {
+            self.watch.wait_until(state, clock::instant(time));
+            state.watch.end(instance);
+        } else {
+            self.work.wait(state);
         }
     }
 
@@ -292,9 +310,7 @@ impl Processor {
     pub(super) fn write(&self, reservation: Reservation<Arc<Feed>, Arc<BatchBuffer>>) {
         let feed = reservation.feed.clone();
         let Some(started) = feed.start_next() else {
-            self.state.lock().former.give_turn_back(reservation);
-            self.writing_ended();
-            return;
+            return self.end_writing(|state| state.former.give_turn_back(reservation));
         };
         if started.more {
             self.give_turn(feed.key());
@@ -314,22 +330,49 @@ impl Processor {
                     preprocess: clock::now() - taken,
                     feed,
                 };
-                let mut state = self.state.lock();
-                match state.abandoned {
-                    None => state.former.commit(reservation, frame, started.arrival),
+                let refused = self.end_writing(|state| match state.abandoned {
+                    None => {
+                        state.former.commit(reservation, frame, started.arrival);
+                        None
+                    }
                     Some(cause) => {
                         state.former.give_back(reservation);
-                        drop(state);
-                        frame.feed.settle(frame.id, Outcome::Dropped(cause));
+                        Some((frame, cause))
                     }
+                });
+                if let Some((frame, cause)) = refused {
+                    frame.feed.settle(frame.id, Outcome::Dropped(cause));
                 }
             }
             Err(error) => {
-                self.state.lock().former.give_back(reservation);
+                self.end_writing(|state| state.former.give_back(reservation));
                 feed.settle(started.id, Outcome::Failed(error));
             }
         }
-        self.writing_ended();
+    }
+
+    /// Ends the writing into a place as `end` has it, and wakes who has something to do then.
+    fn end_writing<R>(&self, end: impl FnOnce(&mut State) -> R) -> R {
+        let (ended, wake) = {
+            let mut state = self.state.lock();
+            let ended = end(&mut state);
+            let decision = self.decide(&state);
+            // While stopping, whoever sleeps is to see whether this was the last one.
+            let is_work_for_any = state.former.has_turns() || state.stopping;
+            (ended, state.watch.whom_to_wake(decision, is_work_for_any))
+        };
+        self.wake(wake);
+        self.written.notify_all();
+        ended
+    }
+
+    fn wake(&self, wake: Wake) {
+        match wake {
+            Wake::Nobody => (),
+            Wake::Any if self.work.notify_one() => (),
+            // Only the one that watches has nothing else to do.
+            Wake::Any | Wake::Watching => _ = self.watch.notify_one(),
+        }
     }
 
     /// An instance is done with its batch, of which it ran so many frames in so much time.
@@ -364,6 +407,7 @@ impl Processor {
     pub(super) fn stop(&self) {
         self.state.lock().stopping = true;
         self.work.notify_all();
+        self.watch.notify_all();
     }
 
     /// Waits until the instances have ended, or `until`. Those that have not are left behind, and the frames that they
@@ -414,10 +458,5 @@ impl Processor {
     fn share_queue(&self, state: &State) {
         let feeds = state.former.members().max(1);
         self.queue_share.store((self.limits.queue_capacity / feeds).max(1), Ordering::Relaxed);
-    }
-
-    fn writing_ended(&self) {
-        self.work.notify_one();
-        self.written.notify_all();
     }
 }

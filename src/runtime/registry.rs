@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use super::{
     Error, ErrorCode,
+    agenda::Agenda,
     clock::{self, Time},
     config::RuntimeConfig,
     feed::Feed,
@@ -34,6 +35,7 @@ pub struct Runtime(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     started: Time,
     pub(super) pool: Arc<Pool>,
+    pub(super) agenda: Arc<Agenda>,
     pub(super) health: Arc<Health>,
     pub(super) output: Arc<Output>,
     pub(super) registry: Mutex<Registry>,
@@ -78,6 +80,7 @@ impl Inner {
         let registry = Registry { config, feeds: BTreeMap::new(), processors: HashMap::new(), closed: false };
         Arc::new_cyclic(|inner| Self {
             started: clock::now(),
+            agenda: Arc::default(),
             health,
             output,
             monitor: Monitor::new(inner.clone(), pool.detached().clone()),

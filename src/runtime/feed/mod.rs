@@ -28,6 +28,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{
     CAT, Error, ErrorCode,
+    agenda::Agenda,
     clock::{self, Time},
     counters::{DropCause, FeedCounters, Timing},
     health::Health,
@@ -66,6 +67,7 @@ pub struct FeedConfig {
 /// What a feed needs of its runtime.
 pub(super) struct Services {
     pub pool: Arc<Pool>,
+    pub agenda: Arc<Agenda>,
     pub health: Arc<Health>,
     pub output: Arc<Output>,
 }
@@ -82,6 +84,7 @@ pub struct Feed {
     passes_frames: bool,
     listener: Weak<dyn FeedListener>,
     pool: Arc<Pool>,
+    agenda: Arc<Agenda>,
     health: Arc<Health>,
     output: Arc<Output>,
     /// Held from a change of the feed as a whole until that is told. Before every other lock.
@@ -127,7 +130,7 @@ pub struct FeedSnapshot {
 impl Feed {
     pub(super) fn new(id: u64, config: FeedConfig, services: Services) -> Self {
         static KEYS: AtomicU64 = AtomicU64::new(1);
-        let Services { pool, health, output } = services;
+        let Services { pool, agenda, health, output } = services;
         let collects = config.processor_id.is_empty();
         // It is told and logged in many places.
         let name = redact::text(&config.name);
@@ -142,6 +145,7 @@ impl Feed {
             passes_frames: config.passes_frames,
             listener: config.listener,
             pool,
+            agenda,
             health,
             output,
             story: Mutex::default(),
@@ -163,7 +167,12 @@ impl Feed {
 
     /// The next life of a feed that has ended: the same place, and its figures go on.
     pub(super) fn following(last: &Self, config: FeedConfig) -> Self {
-        let services = Services { pool: last.pool.clone(), health: last.health.clone(), output: last.output.clone() };
+        let services = Services {
+            pool: last.pool.clone(),
+            agenda: last.agenda.clone(),
+            health: last.health.clone(),
+            output: last.output.clone(),
+        };
         let mut feed = Self::new(last.id, config, services);
         feed.is_managed = true;
         feed.story.get_mut().follow(&last.story());
@@ -210,6 +219,7 @@ impl Feed {
             self.wake_all();
             state.processor.clone()
         };
+        self.agenda.soon(self.id);
         if let Some(processor) = processor {
             processor.set_priority(self.key, settings.priority);
             processor.give_turn(self.key);
@@ -292,11 +302,13 @@ impl Feed {
                 state.processor = None;
             }
         }
+        self.agenda.soon(self.id);
         processor.detach(self.key);
     }
 
     pub(super) fn detach(&self) {
         let processor = self.state.lock().processor.take();
+        self.agenda.soon(self.id);
         if let Some(processor) = processor {
             processor.detach(self.key);
         }
@@ -305,6 +317,13 @@ impl Feed {
     /// The feed takes part again after it left: from now on it waits for a processor.
     pub(super) fn wait_again(&self) {
         self.state.lock().pending_since = clock::now();
+        self.agenda.soon(self.id);
+    }
+
+    /// When [`pending`](Self::pending) or [`report_stall`](Self::report_stall) can have something to tell. Where that comes
+    /// to be earlier, it is on the agenda.
+    pub(super) fn late_from(&self) -> Time {
+        self.state.lock().late_from()
     }
 
     /// Since when the feed waits for a processor, and how long it wants to.

@@ -160,7 +160,12 @@ mod tests {
         let feed = Feed::new(
             1,
             config,
-            Services { health: Health::new(pool.clone(), 16), output: Output::new(pool.clone(), 1), pool },
+            Services {
+                health: Health::new(pool.clone(), 16),
+                output: Output::new(pool.clone(), 1),
+                agenda: Arc::default(),
+                pool,
+            },
         );
         feed.set_caps(gst_video::VideoInfo::builder(gst_video::VideoFormat::Gray8, 8, 8).build().unwrap());
         TestFeed(Arc::new(feed))
@@ -204,6 +209,33 @@ mod tests {
         let told: Vec<_> = (0..6).map(|_| told.recv_timeout(Duration::from_secs(60)).unwrap()).collect();
         let expected = ["feed-stalled", "feed-started", "feed-recovered", "feed-stalled", "feed-recovered", "the end"];
         assert_eq!(told, expected, "none before it is there, none twice, none after it is gone");
+    }
+
+    #[test]
+    fn the_monitor_looks_again_when_something_can_be_late() {
+        let settings = |stall_timeout, attach_timeout| FeedSettings {
+            stall_timeout,
+            attach_timeout,
+            max_queued: 9,
+            ..FeedSettings::default()
+        };
+        let feed = feed(settings(9 * SECOND, 30 * SECOND));
+        let look = || {
+            let now = clock::now();
+            let is_due = !feed.agenda.due(now).is_empty();
+            feed.agenda.next(feed.late_from(), feed.id);
+            (is_due, feed.late_from().saturating_sub(now).div_ceil(SECOND))
+        };
+        assert_eq!(look(), (false, 9), "it stalls");
+        feed.set_settings(settings(9 * SECOND, 3 * SECOND));
+        assert_eq!(look(), (true, 3), "it gives up");
+        feed.set_settings(settings(0, 30 * SECOND));
+        assert_eq!(look(), (true, 30));
+        assert!(!look().0);
+        feed.detach();
+        assert!(look().0 && !look().0);
+        feed.wait_again();
+        assert!(look().0);
     }
 
     #[test]

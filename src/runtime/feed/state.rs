@@ -132,6 +132,19 @@ impl State {
         (timeout > 0 && age >= timeout && expects_frames).then_some(age)
     }
 
+    /// When the feed stalls, or has waited too long for its processor, where nothing changes until then but that frames
+    /// come, which makes it later.
+    pub fn late_from(&self) -> Time {
+        let Self { settings, quiet_since, pending_since, .. } = self;
+        let stalls = match settings.stall_timeout {
+            0 => Time::MAX,
+            timeout => quiet_since.saturating_add(timeout),
+        };
+        let has_processor = self.collects || self.processor.is_some();
+        let gives_up = if has_processor { Time::MAX } else { pending_since.saturating_add(settings.attach_timeout) };
+        stalls.min(gives_up)
+    }
+
     /// Frames come again; whether that is news.
     pub fn recover(&mut self) -> bool {
         std::mem::take(&mut self.stalled) | std::mem::take(&mut self.interrupted_run)

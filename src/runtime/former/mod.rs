@@ -175,7 +175,7 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
 
     /// The next feed in turn and a place for its frame. `open` gives memory for a new batch, if there is any.
     pub fn reserve(&mut self, open: impl FnOnce() -> Option<B>) -> Option<Reservation<F, B>> {
-        if self.turns.len() == 0 {
+        if !self.has_turns() {
             return None;
         }
         if self.forming.as_ref().is_none_or(|batch| batch.taken() >= self.max_batch) {
@@ -315,6 +315,11 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
     /// Whether no batch holds or awaits a frame.
     pub fn is_empty(&self) -> bool {
         self.sealed.is_empty() && self.full.is_empty() && self.forming.as_ref().is_none_or(|batch| batch.taken() == 0)
+    }
+
+    /// Whether frames wait for a place.
+    pub fn has_turns(&self) -> bool {
+        self.turns.len() > 0
     }
 
     /// The feed whose turn is next.
