@@ -13,11 +13,7 @@ use crate::{
 };
 
 /// What a batch costs beside the model: threads that wake and sleep, locks.
-const COST_OF_A_BATCH: Duration = Duration::from_micros(20);
-/// A batch that is larger than what a core keeps to itself was written by other cores, or has been pushed out by then, and
-/// comes back from memory that all share: so many bytes, at so many a second.
-const CACHE_OF_A_CORE: usize = 1 << 20;
-const SHARED_BYTES_PER_SECOND: f64 = 1e10;
+const COST_OF_A_BATCH: Duration = Duration::from_micros(50);
 /// How long a trial takes at least, and the fewest runs of it.
 const TRIAL: Duration = Duration::from_millis(12);
 const RUNS: u32 = 2;
@@ -123,8 +119,7 @@ impl Bench for Workbench<'_> {
         let frame_bytes = self.model.description().input.frame_bytes();
         let sessions = self.sessions.entry(intra_op_threads).or_default().iter_mut().take(instances);
         let is_on_cpu = self.model.provider().is_on_cpu();
-        let cost = cost_beside_the_run(max_batch_size.saturating_mul(frame_bytes), is_on_cpu);
-        let (rate, cores) = rate(self.config, sessions, frame_bytes, max_batch_size, cost, first)?;
+        let (rate, cores) = rate(self.config, sessions, frame_bytes, max_batch_size, first)?;
         if intra_op_threads == 1 && is_on_cpu {
             self.cores.had += cores.had;
             self.cores.wanted += cores.wanted;
@@ -138,13 +133,12 @@ impl Bench for Workbench<'_> {
     }
 }
 
-/// Frames a second of all sessions together, all of them side by side, where a batch costs so much beside its run.
+/// Frames a second of all sessions together, all of them side by side.
 fn rate<'s>(
     config: &ProcessorConfig,
     sessions: impl Iterator<Item = &'s mut Session>,
     frame_bytes: usize,
     batch: usize,
-    cost: Duration,
     first: bool,
 ) -> Result<(f64, Cores), Error> {
     thread::scope(|scope| {
@@ -162,18 +156,12 @@ fn rate<'s>(
         for thread in running {
             // What panics is caught within.
             let (run, its) = thread.join().unwrap_or(Ok((Duration::MAX, Cores::default())))?;
-            rate += batch as f64 / run.saturating_add(cost).as_secs_f64();
+            rate += batch as f64 / run.saturating_add(COST_OF_A_BATCH).as_secs_f64();
             cores.had += its.had;
             cores.wanted += its.wanted;
         }
         Ok((rate, cores))
     })
-}
-
-/// What a trial of a batch of so many `bytes` does not show.
-fn cost_beside_the_run(bytes: usize, is_on_cpu: bool) -> Duration {
-    let shared = if is_on_cpu && bytes > CACHE_OF_A_CORE { bytes } else { 0 };
-    COST_OF_A_BATCH + Duration::from_secs_f64(shared as f64 / SHARED_BYTES_PER_SECOND)
 }
 
 fn seconds_a_run(
@@ -243,16 +231,4 @@ fn memory(frame_bytes: usize, frames: usize) -> Result<BatchBuffer, Error> {
             format!("no memory for a batch of {frames} frames of {frame_bytes} bytes: set a smaller `max-batch-size`"),
         )
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_batch_that_fits_a_core_costs_the_same_and_a_larger_one_by_its_size() {
-        let beyond = |bytes, is_on_cpu| cost_beside_the_run(bytes, is_on_cpu) - COST_OF_A_BATCH;
-        assert_eq!((beyond(1, true), beyond(CACHE_OF_A_CORE, true)), (Duration::ZERO, Duration::ZERO));
-        assert_eq!((beyond(2_000_000, true), beyond(2_000_000, false)), (Duration::from_micros(200), Duration::ZERO));
-    }
 }
