@@ -59,6 +59,8 @@ struct State {
     /// The place that the feed has in the runtime.
     place: Option<OwnedFeed>,
     segment: gst::FormattedSegment<gst::ClockTime>,
+    /// The probe that is there once a shutdown has ended the stream.
+    ends_what_follows: Option<gst::PadProbeId>,
     /// Of the feed that was, once it is gone.
     last_stats: Option<gst::Structure>,
 }

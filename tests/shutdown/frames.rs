@@ -6,7 +6,7 @@ use gst::prelude::*;
 use gstnextvision::runtime::{DropCause, Runtime};
 
 use crate::{
-    common::{Started, count, element, model, next_result, owner, push_frame, wait_for_error},
+    common::{Started, count, element, model, next_result, owner, push_frame, stats, wait_for_error},
     house::{Events, House, ended, shut_down, wait_for_end, wait_until},
 };
 
@@ -124,6 +124,37 @@ fn an_application_that_only_waits_for_the_end_ends() {
     main_loop.run();
     assert!(ending.join().unwrap());
     pipelines.iter().for_each(|pipeline| _ = ended(pipeline));
+}
+
+/// A source that is slow to start finds that all has ended, which is no error of its own.
+#[test]
+fn a_stream_that_begins_after_its_end_is_over() {
+    let _house = House::enter();
+    let runtime = Runtime::get();
+    let _owner = owner("p");
+    let feed = Started::playing("nvfeed processor-id=p");
+    let source = gst::Pad::builder(gst::PadDirection::Src).build();
+    source.set_active(true).unwrap();
+    source.link(&feed.element.static_pad("sink").unwrap()).unwrap();
+    shut_down_cleanly(&runtime);
+    wait_for_end(&feed);
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    source.push_event(gst::event::StreamStart::new("late"));
+    source.push_event(gst::event::Caps::new(&CAPS.parse::<gst::Caps>().unwrap()));
+    source.push_event(gst::event::Segment::new(&segment));
+    assert_eq!(source.push(gst::Buffer::with_size(64 * 64 * 3).unwrap()), Err(gst::FlowError::Eos));
+    assert_eq!(count(&stats(&feed.element), "received"), 0);
+    // The element is as good as new when it starts again.
+    feed.set_state(gst::State::Ready).unwrap();
+    feed.set_state(gst::State::Null).unwrap();
+    drop((_owner, runtime));
+    let _owner = owner("p");
+    feed.set_state(gst::State::Playing).unwrap();
+    source.push_event(gst::event::StreamStart::new("new"));
+    source.push_event(gst::event::Caps::new(&CAPS.parse::<gst::Caps>().unwrap()));
+    source.push_event(gst::event::Segment::new(&segment));
+    assert_eq!(source.push(gst::Buffer::with_size(64 * 64 * 3).unwrap()), Ok(gst::FlowSuccess::Ok));
+    assert_eq!(count(&next_result(&feed.bus).unwrap(), "frame"), 0);
 }
 
 #[test]

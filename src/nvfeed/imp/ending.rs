@@ -27,8 +27,40 @@ impl NvFeed {
         if (current, pending) == (gst::State::Paused, gst::State::VoidPending) {
             return;
         }
+        self.end_what_follows(element.sink_pad());
         let ended = element.sink_pad().send_event(gst::event::Eos::new());
         gst::debug!(CAT, imp = self, "the end of the stream was told: {ended}");
+    }
+
+    /// Tells upstream, whatever it sends from now on, that the stream is over. The base class refuses all that follows an
+    /// end, the beginning of a stream too if that had none yet, and upstream would call that an error.
+    fn end_what_follows(&self, pad: &gst::Pad) {
+        let sent = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST | gst::PadProbeType::EVENT_DOWNSTREAM;
+        let probe = pad.add_probe(sent, |pad, info| {
+            match &info.data {
+                Some(gst::PadProbeData::Event(event)) if event.type_() == gst::EventType::Eos => {
+                    return gst::PadProbeReturn::Ok;
+                }
+                // A pad warns of a frame that comes with no beginning of a stream on it.
+                Some(gst::PadProbeData::Event(event)) if event.is_sticky() => _ = pad.store_sticky_event(event),
+                Some(gst::PadProbeData::Event(_)) => {}
+                _ => info.flow_res = Err(gst::FlowError::Eos),
+            }
+            drop(info.data.take());
+            gst::PadProbeReturn::Handled
+        });
+        let before = std::mem::replace(&mut self.state.lock().ends_what_follows, probe);
+        if let Some(before) = before {
+            pad.remove_probe(before);
+        }
+    }
+
+    /// The next stream is another one.
+    pub(super) fn let_streams_begin(&self) {
+        let probe = self.state.lock().ends_what_follows.take();
+        if let Some(probe) = probe {
+            self.obj().sink_pad().remove_probe(probe);
+        }
     }
 
     /// Waits until the last result is out. False where the end of the stream is not to be told.

@@ -54,6 +54,7 @@ impl NvFeed {
 
     /// Gives the place back.
     pub(super) fn stop_feed(&self) {
+        self.let_streams_begin();
         let (running, place) = {
             let mut state = self.state.lock();
             (state.running.take(), state.place.take())
