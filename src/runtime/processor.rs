@@ -82,6 +82,8 @@ struct State {
     buffers_made: usize,
     /// Instances that have a batch.
     running: usize,
+    /// Instances that wait for something to do.
+    asleep: usize,
     watch: Watch,
     stopping: bool,
     /// Nobody runs a batch any more: why frames are dropped that are still written.
@@ -138,6 +140,7 @@ impl Processor {
                 buffers: Vec::new(),
                 buffers_made: 0,
                 running: 0,
+                asleep: 0,
                 watch: Watch::default(),
                 stopping: false,
                 abandoned: None,
@@ -221,17 +224,18 @@ impl Processor {
         self.state.lock().former.set_priority(feed, priority);
     }
 
-    /// A frame with `items` came in: the thread that brought it also writes as many, the next in turn.
+    /// A frame with `items` came in: the thread that brought it also writes as many, the next in turn, if it has a core for
+    /// that.
     pub(super) fn frame_arrived(&self, feed: u64, arrival: Time, items: usize) {
         let reservation = {
             let mut state = self.state.lock();
             state.former.arrived(feed, arrival);
-            self.reserve(&mut state)
+            self.reserve_on_free_core(&mut state)
         };
         let Some(reservation) = reservation else { return };
         self.write(reservation);
         for _ in 1..items {
-            let Some(reservation) = self.reserve(&mut self.state.lock()) else { return };
+            let Some(reservation) = self.reserve_on_free_core(&mut self.state.lock()) else { return };
             self.write(reservation);
         }
     }
@@ -283,10 +287,16 @@ impl Processor {
                     self.work.notify_all();
                     return Work::Stop;
                 }
-                Decision::Idle => self.work.wait(&mut state),
-                Decision::WaitUntil(time) => self.watch_until(time, instance, &mut state),
+                Decision::Idle => self.sleep(&mut state, |state| self.work.wait(state)),
+                Decision::WaitUntil(time) => self.sleep(&mut state, |state| self.watch_until(time, instance, state)),
             }
         }
+    }
+
+    fn sleep<'a>(&self, state: &mut MutexGuard<'a, State>, wait: impl FnOnce(&mut MutexGuard<'a, State>)) {
+        state.asleep += 1;
+        wait(state);
+        state.asleep -= 1;
     }
 
     fn decide(&self, state: &State) -> Decision {
@@ -453,6 +463,12 @@ impl Processor {
                 Some(Arc::new(buffer))
             })
         })
+    }
+
+    /// A place for a frame, unless to write it there takes the core from an instance. The instance writes it itself then, when
+    /// it comes to it: what the model reads is in the cache of its core, and what waits is smaller than what it becomes.
+    fn reserve_on_free_core(&self, state: &mut State) -> Option<Reservation<Arc<Feed>, Arc<BatchBuffer>>> {
+        if self.leaves_cores_free || state.asleep > 0 { self.reserve(state) } else { None }
     }
 
     fn share_queue(&self, state: &State) {
