@@ -1,6 +1,8 @@
 //! Results as regions of interest on a buffer: `docs/metadata.md` describes them for who reads them.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::ControlFlow};
+
+use glib::prelude::*;
 
 use crate::{
     inference::{Detection, Output},
@@ -17,12 +19,7 @@ pub fn attach<'a>(
 ) {
     let mut kinds = Kinds::default();
     for object in output.objects.iter().flatten() {
-        let (label, mut detection) = kinds.detection(processor_id, object.label_id, &label);
-        detection.set("confidence", f64::from(object.confidence));
-        detection.set("x_min", f64::from(object.x) / f64::from(width));
-        detection.set("x_max", f64::from(object.x + object.w) / f64::from(width));
-        detection.set("y_min", f64::from(object.y) / f64::from(height));
-        detection.set("y_max", f64::from(object.y + object.h) / f64::from(height));
+        let (label, detection) = kinds.detection(processor_id, object.label_id, &label, numbers(object, width, height));
         let rect = whole_pixels(object, width, height);
         gst_video::VideoRegionOfInterestMeta::add(buffer, label, rect).add_param(detection);
     }
@@ -30,7 +27,7 @@ pub fn attach<'a>(
     let mut roi = gst_video::VideoRegionOfInterestMeta::add(buffer, &label(best.label_id), (0, 0, width, height));
     for class in output.classes.iter().flatten() {
         let label = label(class.label_id);
-        roi.add_param(named("classification", processor_id, &label, class.label_id, class.confidence).build());
+        roi.add_param(classification(processor_id, &label, class.label_id, class.confidence));
     }
 }
 
@@ -44,7 +41,7 @@ pub fn attach_to_objects<'a>(buffer: &mut gst::BufferRef, items: impl Iterator<I
         };
         for class in classes {
             let label = model.label(class.label_id);
-            roi.add_param(named("classification", processor_id, &label, class.label_id, class.confidence).build());
+            roi.add_param(classification(processor_id, &label, class.label_id, class.confidence));
         }
     }
 }
@@ -55,40 +52,65 @@ pub fn has_any(output: &Output) -> bool {
         || output.classes.as_ref().is_some_and(|classes| !classes.is_empty())
 }
 
+/// The fields of a detection that differ from object to object, in their order.
+const NUMBERS: [&str; 5] = ["confidence", "x_min", "x_max", "y_min", "y_max"];
+
+/// Their values; the edges are parts of the frame's sides.
+fn numbers(object: &Detection, width: u32, height: u32) -> [f64; NUMBERS.len()] {
+    let Detection { x, y, w, h, confidence, .. } = *object;
+    let across = |x: f32| f64::from(x) / f64::from(width);
+    let down = |y: f32| f64::from(y) / f64::from(height);
+    [f64::from(confidence), across(x), across(x + w), down(y), down(y + h)]
+}
+
 /// The kinds of objects on a frame, each with what all detections of it have in common: to copy a structure and to change
 /// its numbers takes half of the time that it takes to put one together.
 #[derive(Default)]
 struct Kinds<'a>(Vec<(u32, Cow<'a, str>, gst::Structure)>);
 
 impl<'a> Kinds<'a> {
-    /// The label, and a detection whose numbers are still to be set.
+    /// The label, and a detection.
     fn detection(
         &mut self,
         processor_id: &str,
         label_id: u32,
         label: impl Fn(u32) -> Cow<'a, str>,
+        numbers: [f64; NUMBERS.len()],
     ) -> (&str, gst::Structure) {
         let known = self.0.iter().position(|(id, ..)| *id == label_id);
         let index = known.unwrap_or_else(|| {
             let label = label(label_id);
-            let edges = ["x_min", "x_max", "y_min", "y_max"];
-            let detection = named("detection", processor_id, &label, label_id, 0.0);
-            let detection = edges.iter().fold(detection, |detection, edge| detection.field(*edge, 0.0));
+            let detection = described("detection", processor_id, &label, label_id);
+            let detection = NUMBERS.iter().fold(detection, |detection, number| detection.field(*number, 0.0));
             self.0.push((label_id, label, detection.build()));
             self.0.len() - 1
         });
         let (_, label, detection) = &self.0[index];
-        (label, detection.clone())
+        let mut detection = detection.clone();
+        // To look each of them up by its name takes longer than all else here.
+        let mut numbers = numbers.into_iter();
+        _ = detection.map_in_place(|_, value| {
+            if value.is::<f64>()
+                && let Some(number) = numbers.next()
+            {
+                *value = number.to_value();
+            }
+            ControlFlow::Continue(())
+        });
+        (label, detection)
     }
 }
 
-fn named(name: &str, processor_id: &str, label: &str, label_id: u32, confidence: f32) -> gst::structure::Builder {
+fn classification(processor_id: &str, label: &str, label_id: u32, confidence: f32) -> gst::Structure {
+    described("classification", processor_id, label, label_id).field("confidence", f64::from(confidence)).build()
+}
+
+fn described(name: &str, processor_id: &str, label: &str, label_id: u32) -> gst::structure::Builder {
     gst::Structure::builder(name)
         .field("processor_id", processor_id)
         .field("label", label)
         // As DL Streamer has it; no model has so many classes that it would not fit.
         .field("label_id", i32::try_from(label_id).unwrap_or(i32::MAX))
-        .field("confidence", f64::from(confidence))
 }
 
 /// The box by whole pixels, `(x, y, w, h)`: its edges rounded, at least one pixel, inside the frame.
