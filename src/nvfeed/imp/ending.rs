@@ -1,12 +1,12 @@
 //! The end of a feed's stream: told once the last result is out.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::Arc};
 
 use gst::{prelude::*, subclass::prelude::*};
 use gst_base::{prelude::*, subclass::prelude::*};
 
 use super::{CAT, NvFeed, Running};
-use crate::runtime::StopReason;
+use crate::runtime::{Feed, StopReason};
 
 impl NvFeed {
     /// The stream ends by itself: posts the end after the last result, and gives the place back.
@@ -21,20 +21,22 @@ impl NvFeed {
 
     /// Ends the stream where nobody upstream does: the runtime was shut down. Blocks until what is before is over.
     pub fn end_stream(&self) {
+        // Told late, there is nothing to end: the element has left PAUSED, or another stream has begun.
+        let Some(stopped) = self.running().filter(|running| running.feed.was_stopped()) else { return };
         let element = self.obj();
         let (_, current, pending) = element.state(gst::ClockTime::ZERO);
         // A thread of upstream may sleep in PAUSED, with the stream locked; in PLAYING the end is told again.
         if (current, pending) == (gst::State::Paused, gst::State::VoidPending) {
             return;
         }
-        self.end_what_follows(element.sink_pad());
+        self.end_what_follows(element.sink_pad(), &stopped.feed);
         let ended = element.sink_pad().send_event(gst::event::Eos::new());
         gst::debug!(CAT, imp = self, "the end of the stream was told: {ended}");
     }
 
     /// Tells upstream, whatever it sends from now on, that the stream is over. The base class refuses all that follows an
     /// end, the beginning of a stream too if that had none yet, and upstream would call that an error.
-    fn end_what_follows(&self, pad: &gst::Pad) {
+    fn end_what_follows(&self, pad: &gst::Pad, stopped: &Arc<Feed>) {
         let sent = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST | gst::PadProbeType::EVENT_DOWNSTREAM;
         let probe = pad.add_probe(sent, |pad, info| {
             match &info.data {
@@ -49,17 +51,14 @@ impl NvFeed {
             drop(info.data.take());
             gst::PadProbeReturn::Handled
         });
-        let before = std::mem::replace(&mut self.state.lock().ends_what_follows, probe);
-        if let Some(before) = before {
-            pad.remove_probe(before);
-        }
-    }
-
-    /// The next stream is another one.
-    pub(super) fn let_streams_begin(&self) {
-        let probe = self.state.lock().ends_what_follows.take();
-        if let Some(probe) = probe {
-            self.obj().sink_pad().remove_probe(probe);
+        let superfluous = {
+            let mut state = self.state.lock();
+            // Where the element has left PAUSED meanwhile, nobody else would take the probe away.
+            let is_running = state.running.as_ref().is_some_and(|running| Arc::ptr_eq(&running.feed, stopped));
+            if is_running { std::mem::replace(&mut state.ends_what_follows, probe) } else { probe }
+        };
+        if let Some(probe) = superfluous {
+            pad.remove_probe(probe);
         }
     }
 

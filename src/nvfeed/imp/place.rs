@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use gst::subclass::prelude::*;
+use gst::{prelude::*, subclass::prelude::*};
+use gst_base::prelude::*;
 
 use super::{NvFeed, Running};
 use crate::{
@@ -54,11 +55,14 @@ impl NvFeed {
 
     /// Gives the place back.
     pub(super) fn stop_feed(&self) {
-        self.let_streams_begin();
-        let (running, place) = {
+        let (running, place, probe) = {
             let mut state = self.state.lock();
-            (state.running.take(), state.place.take())
+            (state.running.take(), state.place.take(), state.ends_what_follows.take())
         };
+        if let Some(probe) = probe {
+            // The next stream is another one.
+            self.obj().sink_pad().remove_probe(probe);
+        }
         drop(place);
         if let Some(running) = running {
             self.state.lock().last_stats = Some(running.stats());
