@@ -157,6 +157,22 @@ fn a_stream_that_begins_after_its_end_is_over() {
     assert_eq!(count(&next_result(&feed.bus).unwrap(), "frame"), 0);
 }
 
+/// Nobody takes its frames, and nobody holds one.
+#[test]
+fn a_stream_that_leads_nowhere_is_not_waited_for() {
+    let _house = House::enter();
+    let runtime = Runtime::get();
+    let _owner = owner("p");
+    let pipeline = Started::playing("appsrc name=in format=time ! nvbatch name=f processor-id=p");
+    push_frame(&pipeline.child("in"), &CAPS.parse().unwrap(), 64 * 64 * 3, 0);
+    wait_until("the frame was offered", || {
+        let pad = pipeline.child("f").static_pad("src").unwrap();
+        count(&stats(&pipeline.child("f")), "results") == 1 && pad.task_state() == gst::TaskState::Paused
+    });
+    shut_down_cleanly(&runtime);
+    ended(&pipeline);
+}
+
 #[test]
 fn a_paused_stream_ends_when_it_plays_again() {
     let _house = House::enter();

@@ -23,6 +23,7 @@ impl Stream {
             _ = self.src_pad.pause_task();
             let upstream_done = self.flow.lock().upstream_done;
             self.halt(error);
+            self.feed.given_up();
             if !matches!(error, gst::FlowError::Flushing | gst::FlowError::NotLinked) {
                 self.runtime.retire(&self.feed, StopReason::Error(format!("downstream takes no more: {error:?}")));
             }

@@ -242,11 +242,7 @@ impl Feed {
     pub fn next(&self) -> Option<Delivery> {
         let mut state = self.state.lock();
         state.exit = Some(thread::current().id());
-        state.handed_out = false;
-        self.left.notify_all();
-        if std::mem::take(&mut state.left_behind) {
-            MutexGuard::unlocked(&mut state, || self.pool.detached().reap_of(Some((self.id, &self.name)), &self.label));
-        }
+        self.has_left(&mut state);
         loop {
             if state.flushing {
                 return None;
@@ -265,6 +261,20 @@ impl Feed {
                 });
             }
             self.due.wait(&mut state);
+        }
+    }
+
+    /// Whoever asked is done with what it got, and does not ask again.
+    pub fn given_up(&self) {
+        self.has_left(&mut self.state.lock());
+    }
+
+    /// What was handed out is in nobody's hands any more.
+    fn has_left(&self, state: &mut MutexGuard<State>) {
+        state.handed_out = false;
+        self.left.notify_all();
+        if std::mem::take(&mut state.left_behind) {
+            MutexGuard::unlocked(state, || self.pool.detached().reap_of(Some((self.id, &self.name)), &self.label));
         }
     }
 
