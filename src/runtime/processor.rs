@@ -16,7 +16,7 @@ use super::{
     clock::{self, Time},
     counters::DropCause,
     feed::{Feed, ItemId, Outcome},
-    former::{Decision, Former, Reservation},
+    former::{Decision, Former, Reservation, Rules},
     health::Health,
     histogram::Histogram,
     limits::Limits,
@@ -25,7 +25,7 @@ use super::{
     threads::{Detached, Worker},
     watch::{Wake, Watch},
 };
-use crate::inference::{ExecutionProvider, Model, ModelDescription, Placement};
+use crate::inference::{BatchDim, ExecutionProvider, Model, ModelDescription, Placement};
 
 /// A frame, or an item of one, that lies in a batch.
 pub(super) struct Written {
@@ -54,9 +54,9 @@ pub struct Processor {
     limits: Limits,
     pub(super) health: Arc<Health>,
     pub(super) detached: Arc<Detached>,
-    /// While all instances run there are cores left on which others write the next batch. Where there are none, who is
-    /// woken for that takes the core from a run.
-    leaves_cores_free: bool,
+    /// Streams write the next batch while all instances run: there are cores left for that, or a run costs the same however
+    /// few frames are in it. Else who is woken for that takes the core from a run, and instances write their batches themselves.
+    streams_always_write: bool,
     /// Taken with nothing else held, and nothing else is taken while it is held.
     state: Mutex<State>,
     /// There may be work for an instance.
@@ -126,17 +126,21 @@ impl Processor {
     ) -> Arc<Self> {
         static UIDS: AtomicU64 = AtomicU64::new(1);
         let cores = thread::available_parallelism().map_or(1, usize::from);
+        let fixed_run = matches!(model.description().input.batch, BatchDim::Fixed(2..));
+        let streams_always_write = fixed_run || model.provider() != ExecutionProvider::Cpu || limits.threads() < cores;
+        let Limits { max_batch, max_latency, instances, .. } = limits;
+        let sharers = if streams_always_write { 1 } else { instances };
         Arc::new(Self {
             uid: UIDS.fetch_add(1, Ordering::Relaxed),
             id: id.into(),
             description: Arc::new(model.description().clone()),
-            leaves_cores_free: model.provider() != ExecutionProvider::Cpu || limits.threads() < cores,
+            streams_always_write,
             model,
             limits,
             health,
             detached,
             state: Mutex::new(State {
-                former: Former::new(limits.max_batch, limits.max_latency),
+                former: Former::new(Rules { max_batch, max_latency, sharers, fixed_run }),
                 buffers: Vec::new(),
                 buffers_made: 0,
                 running: 0,
@@ -224,12 +228,12 @@ impl Processor {
         self.state.lock().former.set_priority(feed, priority);
     }
 
-    /// A frame with `items` came in: the thread that brought it also writes as many, the next in turn, if it has a core for
-    /// that.
-    pub(super) fn frame_arrived(&self, feed: u64, arrival: Time, items: usize) {
+    /// A frame with `items` came in, and its feed has so many `waiting`: the thread that brought it also writes as many, the
+    /// next in turn, if it has a core for that.
+    pub(super) fn frame_arrived(&self, feed: u64, arrival: Time, items: usize, waiting: usize) {
         let reservation = {
             let mut state = self.state.lock();
-            state.former.arrived(feed, arrival);
+            state.former.arrived(feed, arrival, waiting);
             self.reserve_on_free_core(&mut state)
         };
         let Some(reservation) = reservation else { return };
@@ -248,9 +252,9 @@ impl Processor {
         }
     }
 
-    /// The feed has a frame waiting that can be taken now.
-    pub(super) fn give_turn(&self, feed: u64) {
-        self.state.lock().former.give_turn(feed);
+    /// The feed has so many frames waiting that can be taken now.
+    pub(super) fn give_turn(&self, feed: u64, waiting: usize) {
+        self.state.lock().former.give_turn(feed, waiting);
         self.wake(Wake::Any);
     }
 
@@ -267,9 +271,10 @@ impl Processor {
             match self.decide(&state) {
                 Decision::Take => {
                     let Some(id) = state.former.seal() else { continue };
-                    if self.leaves_cores_free
-                        && let Some(feed) = state.former.whose_turn()
-                    {
+                    if !self.streams_always_write && state.former.has_turns() {
+                        // The share of others: of one that sleeps, or of the next that is free.
+                        self.wake(Wake::Any);
+                    } else if let Some(feed) = state.former.whose_turn() {
                         // There is room again, and this instance is about to be busy: who waits for room fills it.
                         MutexGuard::unlocked(&mut state, || feed.nudge());
                     }
@@ -281,6 +286,10 @@ impl Processor {
                         // Whoever still writes is not blocked by anything: preprocessing is arithmetic.
                         self.written.wait(&mut state);
                     }
+                }
+                Decision::Idle | Decision::WaitUntil(_) if let Some(reservation) = self.reserve(&mut state) => {
+                    // What was left for others, while there is nothing better to do.
+                    return Work::Write(reservation);
                 }
                 Decision::Idle if state.stopping && state.former.is_empty() => {
                     // The others may have gone to sleep while this one still held the last batch.
@@ -322,8 +331,8 @@ impl Processor {
         let Some(started) = feed.start_next() else {
             return self.end_writing(|state| state.former.give_turn_back(reservation));
         };
-        if started.more {
-            self.give_turn(feed.key());
+        if started.left > 0 {
+            self.give_turn(feed.key(), started.left);
         }
         let taken = clock::now();
         let written = {
@@ -468,7 +477,7 @@ impl Processor {
     /// A place for a frame, unless to write it there takes the core from an instance. The instance writes it itself then, when
     /// it comes to it: what the model reads is in the cache of its core, and what waits is smaller than what it becomes.
     fn reserve_on_free_core(&self, state: &mut State) -> Option<Reservation<Arc<Feed>, Arc<BatchBuffer>>> {
-        if self.leaves_cores_free || state.asleep > 0 { self.reserve(state) } else { None }
+        if self.streams_always_write || state.asleep > 0 { self.reserve(state) } else { None }
     }
 
     fn share_queue(&self, state: &State) {

@@ -111,14 +111,14 @@ impl Feed {
             // What was behind it may be due.
             self.due.notify_all();
         }
-        let processor = state.processor.clone();
+        let (processor, waiting) = (state.processor.clone(), state.work_left());
         drop(state);
         if let Some((frame, cause)) = dropped {
             self.report_dropped(cause, 1);
             self.tell_dropped(frame, cause);
         }
         if let Some(processor) = processor {
-            processor.frame_arrived(self.key, arrival, asked);
+            processor.frame_arrived(self.key, arrival, asked, waiting);
         }
         Ok(news)
     }

@@ -23,6 +23,8 @@ pub struct Items {
     reclassify_interval: u32,
     /// The first that was not looked at for work.
     next: usize,
+    /// How many are still to come out of [`start`](Self::start).
+    left: usize,
     /// Items in work, or to come, that are not back.
     missing: usize,
     /// What the model found inside the objects. `None` where it finds no objects.
@@ -91,7 +93,7 @@ impl Items {
         };
         let items = objects.into_iter().filter_map(item).collect();
         let reclassify_interval = settings.reclassify_interval;
-        Self { items, reclassify_interval, next: 0, missing: 0, found: None, preprocess: 0 }
+        Self { items, reclassify_interval, next: 0, left: 0, missing: 0, found: None, preprocess: 0 }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Item> {
@@ -112,6 +114,7 @@ impl Items {
             }
         }
         self.missing = self.items.iter().filter(|item| item.asks).count();
+        self.left = self.missing;
         self.missing
     }
 
@@ -121,7 +124,12 @@ impl Items {
         let item = from(self.next)?;
         let following = from(item + 1);
         self.next = following.unwrap_or(self.items.len());
+        self.left = self.left.saturating_sub(1);
         Some((item, self.items[item].source, following.is_some()))
+    }
+
+    pub fn left(&self) -> usize {
+        self.left
     }
 
     /// What the model says of an item; with the last one what it says of the frame.

@@ -222,7 +222,7 @@ impl Feed {
         self.agenda.soon(self.id);
         if let Some(processor) = processor {
             processor.set_priority(self.key, settings.priority);
-            processor.give_turn(self.key);
+            self.take_turn(Some(processor));
         }
     }
 
@@ -297,7 +297,7 @@ impl Feed {
             state.lane.queued() > 0 || state.dividing.is_some()
         };
         if waiting {
-            processor.give_turn(self.key);
+            self.take_turn(Some(processor.clone()));
         }
         self.tell_latency_changed();
         true
@@ -411,7 +411,8 @@ impl Feed {
 
     fn take_turn(&self, processor: Option<Arc<Processor>>) {
         if let Some(processor) = processor {
-            processor.give_turn(self.key);
+            let waiting = self.state.lock().work_left();
+            processor.give_turn(self.key, waiting);
         }
     }
 

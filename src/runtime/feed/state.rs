@@ -225,9 +225,18 @@ impl State {
         Some((ItemId { lane_number, item: Some(item) }, region))
     }
 
-    /// Whether a frame or an item can be taken into work.
-    pub fn has_work(&self) -> bool {
-        self.dividing.is_some() || self.lane.queued() > 0 && self.lane.in_flight() < self.max_in_flight()
+    /// How many frames, or items of the frame that is being divided, can be taken into work. A source that waits for room has
+    /// as many as there is room for.
+    pub fn work_left(&self) -> usize {
+        let dividing = self.dividing.and_then(|lane_number| self.lane.in_work(lane_number));
+        let items = dividing.and_then(|frame| frame.items.as_ref()).map_or(0, |items| items.left());
+        let can_start = self.lane.queued() > 0 && self.lane.in_flight() < self.max_in_flight();
+        let frames = match can_start {
+            true if self.leaky() == Leaky::No => self.max_in_flight(),
+            true => self.lane.queued(),
+            false => 0,
+        };
+        items + frames
     }
 
     /// Counts a frame as received.

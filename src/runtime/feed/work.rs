@@ -19,8 +19,8 @@ pub(in crate::runtime) struct Started {
     pub buffer: gst::Buffer,
     pub caps: Arc<FrameCaps>,
     pub arrival: Time,
-    /// The feed has more that could be taken.
-    pub more: bool,
+    /// So much more of the feed could be taken.
+    pub left: usize,
 }
 
 impl Feed {
@@ -55,7 +55,7 @@ impl Feed {
                         return self.started_item(&state, id, region);
                     }
                     let id = ItemId { lane_number, item: None };
-                    Some(Started { id, region: None, buffer: buffer?, caps, arrival, more: state.has_work() })
+                    Some(Started { id, region: None, buffer: buffer?, caps, arrival, left: state.work_left() })
                 })
             };
             self.make_use_of_room(&state);
@@ -74,7 +74,7 @@ impl Feed {
     fn started_item(&self, state: &State, id: ItemId, region: Region) -> Option<Started> {
         let Frame { buffer, caps, arrival, .. } = state.lane.in_work(id.lane_number)?;
         let (buffer, caps) = (buffer.clone()?, caps.clone());
-        Some(Started { id, region: Some(region), buffer, caps, arrival: *arrival, more: state.has_work() })
+        Some(Started { id, region: Some(region), buffer, caps, arrival: *arrival, left: state.work_left() })
     }
 
     /// Writes a frame, or an item of one, as the model wants it.

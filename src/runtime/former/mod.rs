@@ -7,10 +7,11 @@
 //! instance that is free asks [`decide`](Former::decide), [`seal`](Former::seal)s the batch (whoever still writes into it
 //! finishes, nobody joins any more), and takes it once it is [`complete`](Former::complete).
 //!
-//! The rule: a free instance takes the largest batch that is ready. It waits for more only while frames are due from
-//! feeds that have none here, only for its share (frames here and due, divided by the free instances), and only as long
-//! as a run of those that are here takes: who comes later finds the instance free again. It never waits past
-//! `max_latency` from the oldest frame's arrival.
+//! The rule: a free instance takes the largest batch that is ready. Where instances write their batches themselves, it
+//! leaves the others' share of what waits to them: they will be free before it is again. It waits for more only while
+//! frames are due from feeds that have none here, only for its share (frames here and due, divided by the instances), and
+//! only as long as that can pay: all that are here wait, and who comes saves the rest of a run at most. It never waits
+//! past `max_latency` from the oldest frame's arrival.
 
 mod rhythm;
 mod turns;
@@ -21,19 +22,31 @@ use super::clock::Time;
 use rhythm::{Due, Rhythm};
 use turns::Turns;
 
-/// Nobody notices a wait of a millisecond, and cameras in step come within it: one batch, however short the run.
-const UNNOTICED: Time = 1_000_000;
+/// Nobody notices so short a wait, and cameras in step come within it: one batch, however short the run.
+const UNNOTICED: Time = 300_000;
 /// What the newest run counts for in the mean.
 const RUN_WEIGHT: Time = 8;
 
+/// What batches are to be like.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    pub max_batch: usize,
+    pub max_latency: Time,
+    /// Instances that share what waits, those that run included. 1 where a free one takes all.
+    pub sharers: usize,
+    /// A run takes the same time however few frames are in it: the model's batch is fixed.
+    pub fixed_run: bool,
+}
+
 /// `F` stands for a feed, `T` for a frame that was written, `B` for the memory of a batch.
 pub struct Former<F, T, B> {
-    max_batch: usize,
-    max_latency: Time,
-    /// What a run takes for each of its frames: a running mean, once there was one.
-    time_a_frame: Option<Time>,
+    rules: Rules,
+    /// What a run takes, for each of its frames unless it is fixed: a running mean, once there was one.
+    run_time: Option<Time>,
     members: HashMap<u64, Member<F>>,
     turns: Turns,
+    /// Frames that wait for a place, of all feeds with a turn.
+    waiting: usize,
     due: Due,
     forming: Option<Batch<T, B>>,
     /// Batches that nothing more fits into, for the next instances that are free.
@@ -49,7 +62,8 @@ pub struct Former<F, T, B> {
 struct Member<F> {
     feed: F,
     priority: i32,
-    has_turn: bool,
+    /// Frames that wait for a place, as it was last told. With any it has a turn.
+    waiting: usize,
     /// Which turn of all was its last one.
     served: u64,
     /// Frames of it in batches that no instance has taken yet.
@@ -103,14 +117,14 @@ pub enum Decision {
 }
 
 impl<F: Clone, T, B: Clone> Former<F, T, B> {
-    pub fn new(max_batch: usize, max_latency: Time) -> Self {
+    pub fn new(rules: Rules) -> Self {
         Self {
-            max_batch: max_batch.max(1),
-            max_latency,
-            time_a_frame: None,
+            rules,
+            run_time: None,
             members: HashMap::new(),
             turns: Turns::default(),
-            due: Due::new(max_latency / 4),
+            waiting: 0,
+            due: Due::new(rules.max_latency / 4),
             forming: None,
             full: VecDeque::new(),
             sealed: Vec::new(),
@@ -124,15 +138,16 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
         // Two may find the feed unattached at the same moment: what is known of it by then stays.
         self.members.entry(id).or_insert_with(|| {
             let rhythm = Rhythm::default();
-            Member { feed, priority, has_turn: false, served: self.served, pending: 0, rhythm, due: None }
+            Member { feed, priority, waiting: 0, served: self.served, pending: 0, rhythm, due: None }
         });
     }
 
     /// Takes the feed's turn away; what it has in a batch stays there.
     pub fn detach(&mut self, id: u64) {
         if let Some(member) = self.members.remove(&id) {
-            if member.has_turn {
+            if member.waiting > 0 {
                 self.turns.remove(id, member.priority);
+                self.waiting -= member.waiting;
             }
             if let Some(due) = member.due {
                 self.due.remove(id, due);
@@ -143,7 +158,7 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
     pub fn set_priority(&mut self, id: u64, priority: i32) {
         let Some(member) = self.members.get_mut(&id) else { return };
         let before = std::mem::replace(&mut member.priority, priority);
-        if member.has_turn && before != priority {
+        if member.waiting > 0 && before != priority {
             self.turns.remove(id, before);
             self.turns.push(id, priority, member.served);
         }
@@ -153,24 +168,24 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
         self.members.len()
     }
 
-    /// A frame of the feed came in.
-    pub fn arrived(&mut self, id: u64, now: Time) {
+    /// A frame of the feed came in, which has so many waiting now.
+    pub fn arrived(&mut self, id: u64, now: Time, waiting: usize) {
         let Some(member) = self.members.get_mut(&id) else { return };
         member.rhythm.arrived(now);
         if let Some(due) = member.due.take() {
             self.due.remove(id, due);
         }
-        self.give_turn(id);
+        self.give_turn(id, waiting);
     }
 
-    /// The feed has a frame waiting.
-    pub fn give_turn(&mut self, id: u64) {
-        if let Some(member) = self.members.get_mut(&id)
-            && !member.has_turn
-        {
-            member.has_turn = true;
+    /// The feed has so many frames waiting, one at least.
+    pub fn give_turn(&mut self, id: u64, waiting: usize) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        if member.waiting == 0 {
             self.turns.push(id, member.priority, member.served);
         }
+        let before = std::mem::replace(&mut member.waiting, waiting.max(1));
+        self.waiting = self.waiting - before + member.waiting;
     }
 
     /// The next feed in turn and a place for its frame. `open` gives memory for a new batch, if there is any.
@@ -178,7 +193,7 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
         if !self.has_turns() {
             return None;
         }
-        if self.forming.as_ref().is_none_or(|batch| batch.taken() >= self.max_batch) {
+        if self.forming.as_ref().is_none_or(|batch| batch.taken() >= self.rules.max_batch) {
             let buffer = open()?;
             self.full.extend(self.forming.take());
             let id = self.next_batch;
@@ -186,7 +201,7 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
             self.forming = Some(Batch {
                 id,
                 buffer,
-                places: self.spare.pop().unwrap_or_else(|| Vec::with_capacity(self.max_batch)),
+                places: self.spare.pop().unwrap_or_else(|| Vec::with_capacity(self.rules.max_batch)),
                 writing: 0,
                 ready: 0,
                 oldest: Time::MAX,
@@ -242,28 +257,37 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
         }
         let latest = batch.oldest.saturating_add(self.patience(batch.taken()));
         let (due, fewer) = self.due.until(now, latest);
-        let share = (batch.taken() + self.turns.len() + due).div_ceil(free.max(1));
-        if due == 0 || batch.taken() >= share.min(self.max_batch) || now >= latest {
+        if due == 0 || batch.taken() >= self.share(due, free) || now >= latest {
             return Decision::Take;
         }
         Decision::WaitUntil(latest.min(fewer))
     }
 
-    /// How long `frames` may wait for others: what comes later than they take finds the instance free again.
+    /// An instance's share of the frames that are here and of so many that are due, of which `free` instances take part at
+    /// least.
+    fn share(&self, due: usize, free: usize) -> usize {
+        let here = self.forming.as_ref().map_or(0, Batch::taken) + self.waiting;
+        (here + due).div_ceil(self.rules.sharers.max(free).max(1)).min(self.rules.max_batch)
+    }
+
+    /// How long `frames` may wait for one more. All of them wait, and the one that comes would wait for the rest of their
+    /// run: beyond the time of a run, divided by all of these, more is lost than gained.
     fn patience(&self, frames: usize) -> Time {
-        let run = self.time_a_frame.map_or(Time::MAX, |time| time.saturating_mul(frames as Time));
-        run.max(UNNOTICED).min(self.max_latency)
+        let counted = if self.rules.fixed_run { 1 } else { frames as Time };
+        let run = self.run_time.map_or(Time::MAX, |time| time.saturating_mul(counted));
+        (run / (frames as Time + 1)).max(UNNOTICED).min(self.rules.max_latency)
     }
 
     /// A batch of so many frames took so long.
     pub fn ran(&mut self, frames: usize, time: Time) {
-        let each = time / frames.max(1) as Time;
-        let mean = self.time_a_frame.unwrap_or(each);
-        self.time_a_frame = Some(mean - mean / RUN_WEIGHT + each / RUN_WEIGHT);
+        let counted = if self.rules.fixed_run { 1 } else { frames.max(1) as Time };
+        let each = time / counted;
+        let mean = self.run_time.unwrap_or(each);
+        self.run_time = Some(mean - mean / RUN_WEIGHT + each / RUN_WEIGHT);
     }
 
-    /// Whether a batch is written that nothing more fits into. Who wrote it takes it before writing another: then what the
-    /// model reads is still in the cache of that core.
+    /// Whether a batch is written that nothing more fits into, or that is an instance's share of what is here. Who wrote it
+    /// takes it before writing another: then what the model reads is still in the cache of that core.
     pub fn has_whole(&self) -> bool {
         self.full.iter().any(Batch::is_written) || self.forming_is_whole()
     }
@@ -333,7 +357,8 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
     }
 
     fn forming_is_whole(&self) -> bool {
-        self.forming.as_ref().is_some_and(|batch| batch.taken() >= self.max_batch && batch.is_written())
+        let whole = if self.rules.sharers > 1 { self.share(0, 1).max(1) } else { self.rules.max_batch };
+        self.forming.as_ref().is_some_and(|batch| batch.taken() >= whole && batch.is_written())
     }
 
     fn batch(&mut self, id: u64) -> Option<&mut Batch<T, B>> {
@@ -344,7 +369,7 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
     fn next_turn(&mut self) -> Option<(u64, F, u64)> {
         let id = self.turns.pop()?;
         let member = self.members.get_mut(&id)?;
-        member.has_turn = false;
+        self.waiting -= std::mem::take(&mut member.waiting);
         member.pending += 1;
         self.served += 1;
         Some((id, member.feed.clone(), std::mem::replace(&mut member.served, self.served)))
@@ -355,7 +380,7 @@ impl<F: Clone, T, B: Clone> Former<F, T, B> {
     fn left(&mut self, id: u64) {
         let Some(member) = self.members.get_mut(&id) else { return };
         member.pending = member.pending.saturating_sub(1);
-        if member.pending == 0 && !member.has_turn && member.due.is_none() {
+        if member.pending == 0 && member.waiting == 0 && member.due.is_none() {
             member.due = member.rhythm.next();
             member.due.into_iter().for_each(|due| self.due.insert(id, due));
         }
