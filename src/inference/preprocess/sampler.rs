@@ -183,9 +183,10 @@ impl Sampler {
                 }
             };
             let [a, b, c] = &mut self.rows;
-            match sampler.triples() {
-                Some([0, 1, 2]) => split(row, [a, b, c]),
-                Some([2, 1, 0]) => split(row, [c, b, a]),
+            match (sampler.triples(), sampler.pairs()) {
+                (Some([0, 1, 2]), _) => split(row, [a, b, c]),
+                (Some([2, 1, 0]), _) => split(row, [c, b, a]),
+                (_, Some(pairs)) => pairs.sample(row, &mut self.rows),
                 _ => {
                     for sampler in &sampler.components {
                         sampler.sample(row, &mut self.rows[sampler.component]);
@@ -206,6 +207,45 @@ impl PlaneSampler {
         let whole = components.iter().all(|component| component.step == 3 && matches!(component.way, Way::Same));
         whole.then(|| components.each_ref().map(|component| component.first))
     }
+
+    /// The two components of a plane that has nothing else in it, read between pixels.
+    #[inline(always)]
+    fn pairs(&self) -> Option<Pairs<'_>> {
+        let components: &[_; 2] = self.components.as_slice().try_into().ok()?;
+        let [first, second] = if components[0].first == 0 { [0, 1] } else { [1, 0] }.map(|index| &components[index]);
+        match (&first.way, &second.way) {
+            (Way::Between { step: 2, .. }, &Way::Between { step: 2, end })
+                if (first.first, second.first) == (0, 1) && first.w_sub == second.w_sub =>
+            {
+                Some(Pairs { components: [first.component, second.component], across: &first.across, end })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// See [`PlaneSampler::pairs`]. Both components lie at the same places: one read serves the four bytes of two samples.
+struct Pairs<'a> {
+    components: [usize; 2],
+    /// The first component's.
+    across: &'a Axis,
+    /// `across.first[i] + 3 < end` for all `i`.
+    end: usize,
+}
+
+impl Pairs<'_> {
+    #[inline(always)]
+    fn sample(&self, row: &[u8], rows: &mut [Vec<u8>; 3]) {
+        let Ok([a, b]) = rows.get_disjoint_mut(self.components) else { return };
+        let row = &row[..self.end];
+        for (((a, b), &first), &weight) in a.iter_mut().zip(b).zip(&self.across.first).zip(&self.across.weight) {
+            // SAFETY: `row` is `end` long, and `first + 3 < end`.
+            let bytes = unsafe { row.as_ptr().add(first as usize).cast::<[u8; 4]>().read() };
+            let bytes = u32::from_le_bytes(bytes);
+            *a = mix_alternate(bytes, weight);
+            *b = mix_alternate(bytes >> 8, weight);
+        }
+    }
 }
 
 impl ComponentSampler {
@@ -218,6 +258,15 @@ impl ComponentSampler {
             (Way::Same, 4) => pick(row, out, |pixel| (u32::from_le_bytes(*pixel) >> (8 * first)) as u8),
             (Way::Same, step) => {
                 out.iter_mut().zip(row[first..].iter().step_by(step)).for_each(|(out, &byte)| *out = byte);
+            }
+            (Way::Between { step: 1, end }, 1) => {
+                let row = &row[..*end];
+                for ((out, &first), &weight) in out.iter_mut().zip(&self.across.first).zip(&self.across.weight) {
+                    // SAFETY: `row` is `end` long, and `first + 1 < end`.
+                    let bytes = unsafe { row.as_ptr().add(first as usize).cast::<[u8; 2]>().read() };
+                    let bytes = u32::from(u16::from_le_bytes(bytes));
+                    *out = mix_alternate(bytes | bytes << 8, weight);
+                }
             }
             (Way::Between { step, end }, _) => {
                 let row = &row[..*end];
@@ -254,4 +303,12 @@ fn split(row: &[u8], [a, b, c]: [&mut [u8]; 3]) {
 #[inline(always)]
 fn mix(a: u8, b: u8, weight: u16) -> u8 {
     ((u16::from(a) * (ONE - weight) + u16::from(b) * weight + ONE / 2) / ONE) as u8
+}
+
+/// [`mix`] of the first and the third byte. One product has the sum: of (a + 2^16 b) and (w + 2^16 (256 - w)) the middle.
+#[inline(always)]
+fn mix_alternate(bytes: u32, weight: u16) -> u8 {
+    let weights = u32::from(weight) | u32::from(ONE - weight) << 16;
+    let half = u32::from(ONE / 2) << 16;
+    ((bytes & 0x00FF_00FF).wrapping_mul(weights).wrapping_add(half) >> 24) as u8
 }

@@ -69,3 +69,40 @@ fn extreme_sizes_are_written_to_the_last_byte() {
         }
     }
 }
+
+/// Samples of each component as `format` arranges them.
+fn arrange(format: VideoFormat, (width, height): (u32, u32)) -> (VideoInfo, gst::Buffer) {
+    let info = info(format, width, height);
+    let mut bytes = vec![0; info.size()];
+    let layout = info.format_info();
+    for component in 0..3u8 {
+        let index = usize::from(component);
+        let (columns, rows) = (info.comp_width(component), info.comp_height(component));
+        let (start, stride) = (info.comp_offset(component), info.comp_stride(component) as usize);
+        let mut random = fastrand::Rng::with_seed(index as u64);
+        for (y, x) in (0..rows as usize).flat_map(|y| (0..columns as usize).map(move |x| (y, x))) {
+            bytes[start + y * stride + x * layout.pixel_stride()[index] as usize] = random.u8(..);
+        }
+    }
+    (info, frame(bytes))
+}
+
+/// Formats are read in ways of their own: components one by one, pairs, bytes that have nothing between them.
+#[test]
+fn how_samples_are_arranged_changes_nothing() {
+    use VideoFormat::*;
+    for size in [(37, 23), (64, 48), (2, 2), (3, 1), (1, 5), (1920, 8)] {
+        for same in [&[Ayuv, Y444, Nv24][..], &[Yuy2, Y42b, Nv16, Uyvy], &[I420, Yv12, Nv12, Nv21]] {
+            for (to_width, to_height) in [(64, 48), (21, 50), (1, 1), (640, 3)] {
+                let numbers = |&format: &VideoFormat| {
+                    let (info, frame) = arrange(format, size);
+                    preprocess(&info, &frame, &bytes_model(to_width, to_height))
+                };
+                let expected = numbers(&same[0]);
+                for format in &same[1..] {
+                    assert!(numbers(format) == expected, "{format:?}, {size:?} to {to_width}x{to_height}");
+                }
+            }
+        }
+    }
+}
