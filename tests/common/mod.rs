@@ -153,7 +153,11 @@ pub fn count(stats: &gst::StructureRef, name: &str) -> u64 {
 
 /// Has the `appsrc` take `bytes` bytes under `caps`, at `seconds`.
 pub fn push_frame(source: &gst::Element, caps: &gst::Caps, bytes: usize, seconds: u64) {
-    let mut buffer = gst::Buffer::with_size(bytes).unwrap();
+    push_buffer(source, caps, gst::Buffer::with_size(bytes).unwrap(), seconds);
+}
+
+/// The same with `buffer`.
+pub fn push_buffer(source: &gst::Element, caps: &gst::Caps, mut buffer: gst::Buffer, seconds: u64) {
     buffer.make_mut().set_pts(seconds * gst::ClockTime::SECOND);
     let segment = gst::FormattedSegment::<gst::ClockTime>::new();
     let sample = gst::Sample::builder().buffer(&buffer).caps(caps).segment(&segment).build();

@@ -6,7 +6,7 @@ use gst::prelude::*;
 use gstnextvision::runtime::{DropCause, Runtime};
 
 use crate::{
-    common::{Started, count, element, model, next_result, owner, push_frame, stats, wait_for_error},
+    common::{Started, count, element, model, next_result, owner, push_buffer, push_frame, stats, wait_for_error},
     house::{Events, House, ended, shut_down, wait_for_end, wait_until},
 };
 
@@ -59,21 +59,24 @@ fn frames_in_a_batch_that_forms_get_their_results() {
     let runtime = Runtime::get();
     let _owner = Started::playing(&format!(
         "nvbatch processor-id=p model={} decoder=tensors instances=1 max-batch-size=4 max-latency=60000000000",
-        model("mean")
+        model("slow")
     ));
     let feeds: Vec<_> = (0..2)
         .map(|_| Started::playing(&format!("appsrc name=in caps={CAPS} format=time ! nvfeed name=f processor-id=p")))
         .collect();
     let caps: gst::Caps = CAPS.parse().unwrap();
-    let push = |pipeline: &Started, second| push_frame(&pipeline.child("in"), &caps, 64 * 64 * 3, second);
+    let push = |pipeline: &Started, second, brightness| {
+        let frame = gst::Buffer::from_slice([brightness; 64 * 64 * 3]);
+        push_buffer(&pipeline.child("in"), &caps, frame, second);
+    };
     let events = Events::of(&runtime);
-    // Alone it waits for nobody.
+    // Alone it waits for nobody. A run of these takes long enough for half of it to be seen.
     for second in 0..2 {
-        push(&feeds[0], second);
+        push(&feeds[0], second, 20);
         next_result(&feeds[0].bus).unwrap();
     }
-    // Its third frame is due by now: that of the other one waits for it, for a quarter of a minute.
-    push(&feeds[1], 0);
+    // Its third frame is due by now: that of the other one waits for it, for half of such a run.
+    push(&feeds[1], 0, 0);
     wait_until("the frame is in a batch", || runtime.processors()[0].snapshot().pending == 1);
     shut_down_cleanly(&runtime);
     assert_eq!(count(&next_result(&feeds[1].bus).unwrap(), "frame"), 0);
