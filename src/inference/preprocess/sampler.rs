@@ -229,7 +229,7 @@ struct Pairs<'a> {
     components: [usize; 2],
     /// The first component's.
     across: &'a Axis,
-    /// `across.first[i] + 3 < end` for all `i`.
+    /// The second component's. That begins one byte later and is as wide, so `across.first[i] + 3 < end` for all `i`.
     end: usize,
 }
 
