@@ -9,7 +9,7 @@ use std::{
 };
 
 use gst::prelude::*;
-use gstnextvision::inference::{DecoderKind, InputSpec, Model, ModelConfig, Preprocessor};
+use gstnextvision::inference::{Border, DecoderKind, InputSpec, Model, ModelConfig, Preprocessor};
 
 const FRAMES: u32 = 3000;
 const ROUNDS: usize = 9;
@@ -117,8 +117,9 @@ fn preparing(spec: &InputSpec, mut place: Vec<u8>) -> Cost {
     let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, 224, 224).build().expect("a valid size");
     let buffer = gst::Buffer::with_size(info.size()).expect("memory");
     let mut preprocessor = Preprocessor::new(&info, spec).expect("a preprocessor");
+    let mut border = Border::default();
     of_each(|| {
-        preprocessor.write(&buffer, None, &mut place).expect("a picture");
+        preprocessor.write(&buffer, None, &mut place, &mut border).expect("a picture");
     })
 }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use gst_video::VideoFormat;
-use gstnextvision::inference::{BatchDim, ColorOrder, ElementType, Fit, InputSpec, Layout, Preprocessor};
+use gstnextvision::inference::{BatchDim, Border, ColorOrder, ElementType, Fit, InputSpec, Layout, Preprocessor};
 
 const WARM_UP: usize = 20;
 const FRAMES: usize = 200;
@@ -49,13 +49,14 @@ fn measure(format: VideoFormat, width: u32, height: u32, input: &InputSpec) {
     let bytes: Vec<u8> = (0..info.size() as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let buffer = gst::Buffer::from_mut_slice(bytes);
     let mut preprocessor = Preprocessor::new(&info, input).expect("a readable format");
+    let mut border = Border::default();
     let mut slot = vec![0f32; input.frame_bytes().div_ceil(4)];
     // SAFETY: every `f32` is four bytes, and bytes need no alignment.
     let slot = unsafe { std::slice::from_raw_parts_mut(slot.as_mut_ptr().cast::<u8>(), input.frame_bytes()) };
     let mut micros: Vec<f64> = (0..WARM_UP + FRAMES)
         .map(|_| {
             let start = Instant::now();
-            preprocessor.write(&buffer, None, slot).expect("a whole frame");
+            preprocessor.write(&buffer, None, slot, &mut border).expect("a whole frame");
             start.elapsed().as_secs_f64() * 1e6
         })
         .skip(WARM_UP)

@@ -39,7 +39,7 @@ pub use geometry::{Placement, Region};
 pub use input::{BatchDim, ColorOrder, ElementType, Fit, InputSpec, Layout};
 pub use model::{Model, ModelConfig};
 pub use output::{Class, Detection, Output, Tensor, TensorData};
-pub use preprocess::Preprocessor;
+pub use preprocess::{Border, Preprocessor};
 pub use provider::ExecutionProvider;
 pub use session::Session;
 pub use standard::{DimsOrder, StandardTensor};

@@ -2,9 +2,12 @@
 
 use std::{
     alloc::{self, Layout},
+    cell::UnsafeCell,
     ptr::NonNull,
     sync::Arc,
 };
+
+use crate::inference::Border;
 
 /// Alignment of the first place: a cache line, and what the widest vector instructions like.
 const ALIGNMENT: usize = 64;
@@ -14,12 +17,14 @@ pub struct BatchBuffer {
     memory: NonNull<u8>,
     layout: Layout,
     frame_bytes: usize,
+    /// Of each frame.
+    borders: Box<[UnsafeCell<Border>]>,
 }
 
-// SAFETY: the memory is plain bytes owned by the buffer; who may write where is the business of `Place`, of which there
-// is one at most for each frame at a time, and of `Arc::get_mut` for the whole.
+// SAFETY: the memory and the borders are plain data owned by the buffer; who may write where is the business of `Place`, of
+// which there is one at most for each frame at a time, and of `Arc::get_mut` for the whole.
 unsafe impl Send for BatchBuffer {}
-// SAFETY: as above; shared references give no access to the bytes.
+// SAFETY: as above; shared references give no access to them.
 unsafe impl Sync for BatchBuffer {}
 
 impl BatchBuffer {
@@ -29,11 +34,8 @@ impl BatchBuffer {
         let layout = Layout::from_size_align(size, ALIGNMENT).ok()?;
         // SAFETY: the layout's size is not zero.
         let memory = NonNull::new(unsafe { alloc::alloc_zeroed(layout) })?;
-        Some(Self { memory, layout, frame_bytes })
-    }
-
-    fn frames(&self) -> usize {
-        self.layout.size() / self.frame_bytes
+        let borders = (0..frames).map(|_| UnsafeCell::default()).collect();
+        Some(Self { memory, layout, frame_bytes, borders })
     }
 
     /// All bytes of the batch.
@@ -46,6 +48,7 @@ impl BatchBuffer {
     pub fn move_frame(&mut self, from: usize, to: usize) {
         let size = self.frame_bytes;
         self.bytes().copy_within(from * size..(from + 1) * size, to * size);
+        *self.borders[to].get_mut() = *self.borders[from].get_mut();
     }
 }
 
@@ -67,21 +70,25 @@ impl Place {
     ///
     /// At most one `Place` for each index of a buffer exists at a time.
     pub unsafe fn new(buffer: Arc<BatchBuffer>, index: usize) -> Self {
-        assert!(index < buffer.frames(), "a place beyond the batch");
+        assert!(index < buffer.borders.len(), "a place beyond the batch");
         Self { buffer, index }
     }
 
-    pub fn bytes(&mut self) -> &mut [u8] {
-        let size = self.buffer.frame_bytes;
+    /// The frame's memory, and what is known of the border in it.
+    pub fn memory(&mut self) -> (&mut [u8], &mut Border) {
+        let BatchBuffer { memory, frame_bytes: size, ref borders, .. } = *self.buffer;
         // SAFETY: inside the allocation (checked in `new`), and nobody else has this index (the promise made there);
         // the whole is only given out through `Arc::get_mut`, which this place's reference prevents.
-        unsafe { std::slice::from_raw_parts_mut(self.buffer.memory.as_ptr().add(self.index * size), size) }
+        let bytes = unsafe { std::slice::from_raw_parts_mut(memory.as_ptr().add(self.index * size), size) };
+        // SAFETY: as above.
+        (bytes, unsafe { &mut *borders[self.index].get() })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inference::{BatchDim, ColorOrder, ElementType, Fit, InputSpec, Preprocessor};
 
     #[test]
     fn places_do_not_overlap_and_moves_close_gaps() {
@@ -89,13 +96,46 @@ mod tests {
         for index in 0..3 {
             // SAFETY: one place for each index, one after the other.
             let mut place = unsafe { Place::new(buffer.clone(), index) };
-            place.bytes().fill(index as u8 + 1);
+            place.memory().0.fill(index as u8 + 1);
         }
         let buffer = Arc::get_mut(&mut buffer).unwrap();
         assert_eq!(buffer.bytes(), [1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]);
         assert_eq!(buffer.bytes().as_ptr() as usize % ALIGNMENT, 0);
         buffer.move_frame(2, 0);
         assert_eq!(buffer.bytes()[..8], [3, 3, 3, 3, 2, 2, 2, 2]);
+    }
+
+    #[test]
+    fn a_border_moves_with_its_frame() {
+        gst::init().unwrap();
+        let input = InputSpec {
+            name: "images".into(),
+            layout: crate::inference::Layout::Nhwc,
+            element: ElementType::Uint8,
+            color: ColorOrder::Gray,
+            fit: Fit::Letterbox,
+            width: 4,
+            height: 4,
+            batch: BatchDim::Dynamic,
+            scale: [1.0; 3],
+            offset: [0.0; 3],
+        };
+        let mut buffer = Arc::new(BatchBuffer::new(input.frame_bytes(), 2).unwrap());
+        let write = |buffer: &Arc<BatchBuffer>, index, (width, height): (u32, u32)| {
+            let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Gray8, width, height).build().unwrap();
+            let frame = gst::Buffer::from_mut_slice(vec![7; info.size()]);
+            // SAFETY: one place for each index, one after the other.
+            let mut place = unsafe { Place::new(buffer.clone(), index) };
+            let (slot, border) = place.memory();
+            Preprocessor::new(&info, &input).unwrap().write(&frame, None, slot, border).unwrap();
+            slot.to_vec()
+        };
+        let (wide, tall) = ((8, 4), (4, 8));
+        let expected = write(&buffer, 0, wide);
+        write(&buffer, 1, tall);
+        Arc::get_mut(&mut buffer).unwrap().move_frame(1, 0);
+        assert_eq!(write(&buffer, 0, wide), expected);
+        assert_eq!(expected[..4], [114; 4]);
     }
 
     #[test]

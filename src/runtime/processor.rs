@@ -338,7 +338,7 @@ impl Processor {
         let written = {
             // SAFETY: the former hands out each place of a batch once, until it is given back.
             let mut place = unsafe { Place::new(reservation.buffer.clone(), reservation.place) };
-            panics::caught(|| feed.preprocess(self.uid, &self.description.input, &started, place.bytes()))
+            panics::caught(|| feed.preprocess(self.uid, &self.description.input, &started, &mut place))
         };
         match written {
             Ok(placement) => {

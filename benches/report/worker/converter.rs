@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use gst_video::{VideoFormat, VideoInfo};
-use gstnextvision::inference::{BatchDim, ColorOrder, ElementType, Fit, InputSpec, Layout, Preprocessor};
+use gstnextvision::inference::{BatchDim, Border, ColorOrder, ElementType, Fit, InputSpec, Layout, Preprocessor};
 
 use crate::job::Conversion;
 
@@ -31,6 +31,7 @@ pub fn run() -> Conversion {
         offset: [0.0; 3],
     };
     let mut preprocessor = Preprocessor::new(&info, &input).expect("a readable format");
+    let mut border = Border::default();
     let mut place = vec![0f32; input.frame_bytes() / 4];
     // SAFETY: floats are plain bytes, and any alignment of theirs suits bytes.
     let place = unsafe { std::slice::from_raw_parts_mut(place.as_mut_ptr().cast::<u8>(), input.frame_bytes()) };
@@ -41,7 +42,7 @@ pub fn run() -> Conversion {
 
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..FRAMES {
-        ours.push(millis(|| _ = preprocessor.write(&buffer, None, place).expect("a whole frame")));
+        ours.push(millis(|| _ = preprocessor.write(&buffer, None, place, &mut border).expect("a whole frame")));
         theirs.push(millis(|| drop(converter.push_and_pull(buffer.clone()).expect("a picture"))));
     }
     Conversion { ours_ms: median(ours), converter_ms: median(theirs) }

@@ -6,6 +6,7 @@
 //! components; the others pass through GStreamer's video converter first ([`eight_bit`]). The two fields of an
 //! interlaced frame are read as the one picture that they lie in.
 
+mod border;
 mod color;
 mod eight_bit;
 mod frame;
@@ -13,6 +14,8 @@ mod sampler;
 mod tensor;
 #[cfg(test)]
 mod tests;
+
+pub use border::Border;
 
 use color::ColorTransform;
 use eight_bit::{EightBit, is_eight_bit};
@@ -85,20 +88,23 @@ impl Preprocessor {
     }
 
     /// Writes `frame`, or a region of it, to `slot`, and returns where in the model's input it lies. A region is widened
-    /// to whole samples of chroma, and no pixel around it has a part in the picture. `slot` is [`InputSpec::frame_bytes`] long and aligned to the model's element type.
-    /// Every byte of `slot` is written. `InvalidFrame` where the buffer does not hold what its caps say.
+    /// to whole samples of chroma, and no pixel around it has a part in the picture. `slot` is [`InputSpec::frame_bytes`]
+    /// long and aligned to the model's element type. Every byte of it is written, but for bars that are there already:
+    /// `border` goes with the memory of `slot`, and is new where anybody else wrote there. `InvalidFrame` where the
+    /// buffer does not hold what its caps say.
     pub fn write(
         &mut self,
         frame: &gst::BufferRef,
         region: Option<Region>,
         slot: &mut [u8],
+        border: &mut Border,
     ) -> Result<Placement, Error> {
         let whole = Region::whole(self.frame.width() as usize, self.frame.height() as usize);
         self.painter.look_at(region.unwrap_or(whole), (whole.width, whole.height));
         let frame = Frame::map(frame, &self.frame)?;
         match &mut self.eight_bit {
-            None => self.painter.paint(&frame.planes(), slot),
-            Some(eight_bit) => self.painter.paint(&eight_bit.convert(&frame)?, slot),
+            None => self.painter.paint(&frame.planes(), slot, border),
+            Some(eight_bit) => self.painter.paint(&eight_bit.convert(&frame)?, slot, border),
         }?;
         Ok(self.painter.placement)
     }
@@ -116,7 +122,7 @@ impl Painter {
         }
     }
 
-    fn paint(&mut self, frame: &Planes, slot: &mut [u8]) -> Result<(), Error> {
+    fn paint(&mut self, frame: &Planes, slot: &mut [u8], border: &mut Border) -> Result<(), Error> {
         if slot.len() != self.slot_bytes {
             return Err(Error::new(
                 ErrorKind::InvalidConfig,
@@ -126,7 +132,10 @@ impl Painter {
         let Region { x, y, .. } = self.placement.region;
         let frame = &self.sampler.crop(frame, (x, y));
         let Self { placement, layout, channels, sampler, color, numbers, has_avx2, .. } = self;
-        let picture = Picture { frame, placement, layout: *layout, channels: *channels, has_avx2: *has_avx2 };
+        // Unknown again until the picture is there: writing may end half-way.
+        let has_border = std::mem::take(border) == Border::around(placement);
+        let picture =
+            Picture { frame, placement, has_border, layout: *layout, channels: *channels, has_avx2: *has_avx2 };
         match numbers {
             Numbers::Float32 { scale, offset } => {
                 picture.paint::<f32>(sampler, color, slot, |c, byte| f32::from(byte) * scale[c] + offset[c])
@@ -135,13 +144,17 @@ impl Painter {
                 picture.paint::<u16>(sampler, color, slot, |c, byte| table[c][usize::from(byte)])
             }
             Numbers::Uint8 => picture.paint::<u8>(sampler, color, slot, |_, byte| byte),
-        }
+        }?;
+        *border = Border::around(placement);
+        Ok(())
     }
 }
 
 struct Picture<'a> {
     frame: &'a Planes<'a>,
     placement: &'a Placement,
+    /// The bars beside it are in the slot already.
+    has_border: bool,
     layout: Layout,
     channels: usize,
     has_avx2: bool,
@@ -157,6 +170,9 @@ impl Picture<'_> {
     ) -> Result<(), Error> {
         let numbers = as_numbers::<T>(slot)?;
         let mut slot = Slot { numbers, layout: self.layout, channels: self.channels, placement: self.placement };
+        if !self.has_border {
+            slot.write_border(&number);
+        }
         #[cfg(target_arch = "x86_64")]
         if self.has_avx2 {
             // SAFETY: the processor was asked whether it has AVX2.
@@ -176,7 +192,6 @@ fn paint<T: Plain>(
     slot: &mut Slot<T>,
     number: impl Fn(usize, u8) -> T,
 ) {
-    slot.write_border(&number);
     for y in 0..slot.placement.height {
         slot.write_row(y, color.apply(sampler.row(frame, y)), &number);
     }

@@ -87,7 +87,6 @@ impl<T: Copy> Slot<'_, T> {
     }
 
     /// Fills what the picture leaves free with grey.
-    #[inline(always)]
     pub fn write_border(&mut self, number: impl Fn(usize, u8) -> T) {
         let Placement { model_width, model_height, x, y, width, height, .. } = *self.placement;
         let grey: [T; 3] = std::array::from_fn(|channel| number(channel, BORDER));

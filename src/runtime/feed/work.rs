@@ -3,7 +3,10 @@
 use std::{sync::Arc, thread};
 
 use super::{DropCause, Error, Feed, Frame, FrameCaps, Given, ItemId, Outcome, State, Time, clock};
-use crate::inference::{DecodeParams, InputSpec, Placement, Preprocessor, Region};
+use crate::{
+    inference::{DecodeParams, InputSpec, Placement, Preprocessor, Region},
+    runtime::batch::Place,
+};
 
 pub(super) struct KeptPreprocessor {
     generation: u64,
@@ -83,7 +86,7 @@ impl Feed {
         processor: u64,
         input: &InputSpec,
         started: &Started,
-        place: &mut [u8],
+        place: &mut Place,
     ) -> Result<Placement, Error> {
         let generation = started.caps.generation;
         let kept = {
@@ -104,7 +107,8 @@ impl Feed {
                 KeptPreprocessor { generation, processor, preprocessor }
             }
         };
-        let placement = kept.preprocessor.write(&started.buffer, started.region, place)?;
+        let (slot, border) = place.memory();
+        let placement = kept.preprocessor.write(&started.buffer, started.region, slot, border)?;
         self.preprocessors.lock().push(kept);
         Ok(placement)
     }

@@ -98,6 +98,6 @@ fn model_inputs_that_do_not_exist() {
 fn a_slot_of_another_size() {
     let (info, picture) = smooth_picture(8, 8);
     let mut preprocessor = Preprocessor::new(&info, &bytes_model(4, 4)).unwrap();
-    let error = preprocessor.write(&picture, None, &mut [0; 47]).unwrap_err();
+    let error = preprocessor.write(&picture, None, &mut [0; 47], &mut Border::default()).unwrap_err();
     assert!(error.message.contains("47") && error.message.contains("48"), "{error}");
 }

@@ -1,6 +1,7 @@
 //! Preprocessing seen from outside: a frame goes in, numbers come out.
 
 mod bad_frames;
+mod border;
 mod crop;
 mod formats;
 mod numbers;
@@ -9,7 +10,7 @@ mod scaling;
 
 use gst_video::{VideoFormat, VideoInfo};
 
-use super::Preprocessor;
+use super::{Border, Preprocessor};
 use crate::inference::{BatchDim, ColorOrder, ElementType, Error, Fit, InputSpec, Layout, Region};
 
 /// A model of `width` x `height` that takes bytes: what preprocessing makes of a frame, before it becomes numbers.
@@ -58,7 +59,7 @@ fn write_region(
     // SAFETY: the bytes of initialised integers.
     let (_, slot, _) = unsafe { memory.align_to_mut::<u8>() };
     let slot = &mut slot[..input.frame_bytes()];
-    preprocessor.write(frame, region, slot)?;
+    preprocessor.write(frame, region, slot, &mut Border::default())?;
     Ok(match input.element {
         ElementType::Float32 => slot.as_chunks().0.iter().map(|&bytes| f32::from_ne_bytes(bytes)).collect(),
         ElementType::Float16 => {
