@@ -22,7 +22,7 @@ use super::{CAT, Error, ProcessorConfig};
 use crate::inference::{Model, Session};
 
 /// Share of `startup-timeout` that measuring may take.
-const SHARE_OF_STARTUP: u32 = 10;
+const SHARE_OF_STARTUP: u32 = 6;
 
 /// How a processor runs its model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
