@@ -172,6 +172,17 @@ mod tests {
     }
 
     #[test]
+    fn a_first_trial_that_met_a_busy_moment_puts_nobody_out() {
+        let busy = |number| move |trial: usize| if trial == number { 2.4 } else { 1.0 };
+        let of_winner = busy(4);
+        let (winner, _) = race(1000, |setting, trial| model(setting) * of_winner(trial));
+        assert_eq!(winner, setting(4, 1, 8));
+        let of_smaller = busy(2);
+        let (_, trials) = race(1000, |_, trial| 0.007 * of_smaller(trial));
+        assert!(trials.contains(&setting(4, 1, 4)), "a batch of 4 takes a tenth of a second: {trials:?}");
+    }
+
+    #[test]
     fn a_machine_that_gets_slower_slows_all_alike() {
         let (winner, _) = race(1000, |setting, trial| model(setting) * (1.0 + trial as f64 / 200.0));
         assert_eq!(winner.instances, 4);
