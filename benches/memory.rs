@@ -19,6 +19,7 @@ const FRAME_BYTES: usize = 224 * 224 * 3;
 /// A feed's own, and its pipeline's with a thread and its stack.
 const FEED_MB: f64 = 0.064;
 const PIPELINE_MB: f64 = 0.5;
+const MEASURED_PARTS: usize = 5;
 const CHANGING: [(&str, usize); 2] = [("mean.onnx", 10_000), ("mobilenetv3-small.onnx", 3_000)];
 const LARGEST: usize = 8;
 
@@ -26,6 +27,9 @@ fn main() {
     let argument = |name: &str| env::var(name).ok();
     if let Some(instances) = argument("NV_MEMORY_OF").and_then(|set| set.parse().ok()) {
         return sessions(instances);
+    }
+    if argument("NV_MEMORY_PARTS").is_some() {
+        return parts();
     }
     if argument("NV_MEMORY_FEEDS").is_some() {
         return processor();
@@ -76,23 +80,44 @@ fn sessions(instances: usize) {
     println!("  {instances} instances: {loaded:4.0} MB loaded, {:4.0} MB after a run", resident_mb() - before);
 }
 
+/// A model whose one session has run, and what a second session adds.
+fn parts() {
+    common::init();
+    let model = load(MODEL);
+    let input = vec![1; model.description().input.frame_bytes() * BATCH];
+    let added = || {
+        let before = resident_mb();
+        let mut session = model.session().expect("a session");
+        (0..3).for_each(|_| run(&mut session, &input, BATCH));
+        (session, resident_mb() - before)
+    };
+    let (_one, first) = added();
+    let (_two, second) = added();
+    println!("{} {second}", first - second);
+}
+
+/// MB of the model and of an arena. What loading has freed is sometimes used again, and not seen: the most of several
+/// processes is what they take.
+fn parts_mb() -> (f64, f64) {
+    let this = env::current_exe().expect("a path of its own");
+    let measured = (0..MEASURED_PARTS).map(|_| {
+        let output = Command::new(&this).env("NV_MEMORY_PARTS", "yes").output().expect("it starts");
+        let told = String::from_utf8(output.stdout).expect("text");
+        let (model, arena) = told.trim().split_once(' ').expect("two numbers");
+        [model, arena].map(|number| number.parse::<f64>().expect("a number"))
+    });
+    measured.fold((0.0, 0.0), |most, [model, arena]| (model.max(most.0), arena.max(most.1)))
+}
+
 /// At most one model, the arenas of its instances, the memory of batches, and frames that wait.
 fn processor() {
     common::init();
-    // The parts one by one: a model whose one session has run, and what a second session adds.
-    let (model_mb, arena_mb) = {
-        let model = load(MODEL);
-        let input = vec![1; model.description().input.frame_bytes() * BATCH];
-        let added = || {
-            let before = resident_mb();
-            let mut session = model.session().expect("a session");
-            (0..3).for_each(|_| run(&mut session, &input, BATCH));
-            (session, resident_mb() - before)
-        };
-        let (_one, first) = added();
-        let (_two, second) = added();
-        (first - second, second)
-    };
+    let (model_mb, arena_mb) = parts_mb();
+    // The library itself is not what a processor takes.
+    let mut session = load("mean.onnx").session().expect("a session");
+    let input = vec![1; FRAME_BYTES * size_of::<f32>()];
+    run(&mut session, &input, 1);
+    drop((session, input));
     trim();
     let before = resident_mb();
     let owner = start(&format!(
