@@ -96,8 +96,8 @@ fn parts() {
     println!("{} {second}", first - second);
 }
 
-/// MB of the model and of an arena. What loading has freed is sometimes used again, and not seen: the most of several
-/// processes is what they take.
+/// MB of the model and of an arena. What loading has freed is sometimes used again, and not seen: that of several processes
+/// with the largest arena tells. Both of one process, for what one lacks the other may have.
 fn parts_mb() -> (f64, f64) {
     let this = env::current_exe().expect("a path of its own");
     let measured = (0..MEASURED_PARTS).map(|_| {
@@ -106,7 +106,8 @@ fn parts_mb() -> (f64, f64) {
         let (model, arena) = told.trim().split_once(' ').expect("two numbers");
         [model, arena].map(|number| number.parse::<f64>().expect("a number"))
     });
-    measured.fold((0.0, 0.0), |most, [model, arena]| (model.max(most.0), arena.max(most.1)))
+    let [model, arena] = measured.max_by(|one, other| one[1].total_cmp(&other[1])).expect("one at least");
+    (model, arena)
 }
 
 /// At most one model, the arenas of its instances, the memory of batches, and frames that wait.
