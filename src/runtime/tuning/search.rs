@@ -4,13 +4,17 @@
 //! slows all of them alike. After each round those that are clearly behind are out. In the end the smallest setting
 //! that is about as fast as the fastest wins. What a trial takes and when time is over it is told: it has no clock.
 
+use std::iter;
+
 use super::Setting;
 use crate::runtime::Error;
 
-/// How far behind the fastest a setting may be after each round.
-const TOLERANCE: [f64; 7] = [1.5, 0.4, 0.15, 0.1, 0.07, 0.05, 0.05];
+/// How far behind the fastest a setting may be after each round, and after all that follow.
+const TOLERANCE: [f64; 6] = [1.5, 0.4, 0.15, 0.1, 0.07, 0.05];
+/// Of those that stay: with half of them a trial's noise of 4 % leaves 1.5 % of the result.
+const ROUNDS: usize = 15;
 /// A larger setting has to gain this much over a smaller one: it costs latency, memory or cores.
-const WORTHWHILE: f64 = 0.02;
+const WORTHWHILE: f64 = 0.03;
 /// A run that takes longer makes frames late, whatever it gains, and measuring as well.
 const LONGEST_RUN: f64 = 0.25;
 /// Once batches take so many times what a smaller one takes, larger ones are not tried.
@@ -41,7 +45,8 @@ pub fn fastest(settings: &[Setting], bench: &mut impl Bench) -> Result<Setting, 
             racers.push(Racer { setting, seconds: vec![seconds] });
         }
     }
-    'race: for tolerance in TOLERANCE {
+    let last = TOLERANCE[TOLERANCE.len() - 1];
+    'race: for tolerance in TOLERANCE.into_iter().chain(iter::repeat(last)).take(ROUNDS) {
         let limit = best(&racers) * (1.0 + tolerance);
         racers.retain(|racer| racer.seconds() <= limit);
         if racers.len() <= 1 {
@@ -197,7 +202,7 @@ mod tests {
         });
         let tried = |setting: Setting| trials.iter().filter(|&&tried| tried == setting).count();
         assert_eq!([2, 4, 8].map(|batch| tried(setting(1, 4, batch))), [1, 1, 0]);
-        assert_eq!(tried(setting(4, 1, 1)), 1 + TOLERANCE.len());
+        assert_eq!(tried(setting(4, 1, 1)), 1 + ROUNDS);
     }
 
     #[test]

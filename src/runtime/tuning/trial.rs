@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What a batch costs beside the model: threads that wake and sleep, locks.
-const COST_OF_A_BATCH: Duration = Duration::from_micros(20);
+const COST_OF_A_BATCH: Duration = Duration::from_micros(40);
 /// Several threads of a run wait for the last of them, which is late where streams have its core for a moment. Trials have
 /// the cores for themselves.
 const COST_OF_SHARED_RUNS: f64 = 1.1;
