@@ -4,14 +4,12 @@
 //! slows all of them alike. After each round those that are clearly behind are out. In the end the smallest setting
 //! that is about as fast as the fastest wins. What a trial takes and when time is over it is told: it has no clock.
 
-use std::iter;
-
 use super::Setting;
 use crate::runtime::Error;
 
 /// How far behind the fastest a setting may be after each round, and after all that follow.
 const TOLERANCE: [f64; 6] = [1.5, 0.4, 0.15, 0.1, 0.07, 0.05];
-/// Of those that stay: with half of them a trial's noise of 4 % leaves 1.5 % of the result.
+/// A trial is 4 % off now and then, the mean of the faster half of so many 1.5 %.
 const ROUNDS: usize = 15;
 /// A larger setting has to gain this much over a smaller one: it costs latency, memory or cores.
 const WORTHWHILE: f64 = 0.03;
@@ -45,9 +43,8 @@ pub fn fastest(settings: &[Setting], bench: &mut impl Bench) -> Result<Setting, 
             racers.push(Racer { setting, seconds: vec![seconds] });
         }
     }
-    let last = TOLERANCE[TOLERANCE.len() - 1];
-    'race: for tolerance in TOLERANCE.into_iter().chain(iter::repeat(last)).take(ROUNDS) {
-        let limit = best(&racers) * (1.0 + tolerance);
+    'race: for round in 0..ROUNDS {
+        let limit = best(&racers) * (1.0 + TOLERANCE[round.min(TOLERANCE.len() - 1)]);
         racers.retain(|racer| racer.seconds() <= limit);
         if racers.len() <= 1 {
             break;
