@@ -108,6 +108,8 @@ impl Setting {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     fn setting(instances: usize, intra_op_threads: usize, max_batch_size: usize) -> Setting {
@@ -200,6 +202,33 @@ mod tests {
         let tried = |setting: Setting| trials.iter().filter(|&&tried| tried == setting).count();
         assert_eq!([2, 4, 8].map(|batch| tried(setting(1, 4, batch))), [1, 1, 0]);
         assert_eq!(tried(setting(4, 1, 1)), 1 + ROUNDS);
+    }
+
+    #[test]
+    fn who_is_farther_behind_is_out_sooner() {
+        let (winner, trials) = race(1000, |setting, _| match (setting.instances, setting.max_batch_size) {
+            (4, 2) => 0.00130,
+            (4, 4) => 0.00112,
+            (4, 8) => 0.00106,
+            (4, 16) => 0.00104,
+            (4, _) => 0.00100,
+            _ => 0.003,
+        });
+        assert_eq!(winner, setting(4, 1, 1));
+        let tried = |batch| trials.iter().filter(|&&tried| tried == setting(4, 1, batch)).count();
+        assert_eq!([2, 4, 8, 16].map(tried), [3, 4, 6, 1 + ROUNDS]);
+    }
+
+    #[test]
+    fn bad_luck_at_first_is_made_up_for() {
+        let unlucky = Cell::new(3_u32);
+        let (winner, _) = race(1000, |setting, _| match (setting.instances, setting.max_batch_size) {
+            (4, 1) => 0.00104,
+            (4, 2) if unlucky.replace(unlucky.get().saturating_sub(1)) > 0 => 0.00110,
+            (4, 2) => 0.00100,
+            _ => 0.003,
+        });
+        assert_eq!(winner, setting(4, 1, 2));
     }
 
     #[test]
