@@ -23,15 +23,15 @@ const PLACEHOLDER: &str = "PLACEHOLDER";
 /// `group-id`, and the groups about tensors in the order of the file. An error names group and key.
 pub(super) fn parse(text: &str, warnings: &mut Vec<String>) -> Result<(Option<String>, Vec<TensorInfo>), String> {
     // GLib's strings end at a NUL, and names with other control characters would go on into messages.
-    if text.contains(|c: char| c.is_control() && !c.is_whitespace()) {
+    if text.contains(|c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r')) {
         return Err("it holds control characters; it is not a text file".into());
     }
     let file = KeyFile::new();
     file.load_from_data(text, KeyFileFlags::NONE).map_err(|error| clean(error.message()))?;
     version(&file, warnings)?;
 
-    let group_id = Group { file: &file, name: HEADER }.get("group-id")?;
-    let group_id = group_id.filter(|id| !id.is_empty() && !id.starts_with(PLACEHOLDER));
+    let group_id = Group { file: &file, name: HEADER }.id("group-id")?;
+    let group_id = group_id.filter(|id| !id.starts_with(PLACEHOLDER));
     let groups = file.groups();
     let groups = groups.iter().map(|name| Group { file: &file, name });
     let tensors = groups.filter(|group| group.name != HEADER).map(|group| tensor(&group, warnings));
@@ -60,7 +60,7 @@ fn version(file: &KeyFile, warnings: &mut Vec<String>) -> Result<(), String> {
 
 fn tensor(group: &Group, warnings: &mut Vec<String>) -> Result<TensorInfo, String> {
     group.warn_of_unknown(&TENSOR_KEYS, warnings)?;
-    let mut id = group.get("id")?.filter(|id| !id.is_empty());
+    let mut id = group.id("id")?;
     if let Some(unknown) = id.take_if(|id| id.starts_with(PLACEHOLDER)) {
         warnings.push(format!("[{}] id={unknown} is not filled in and is ignored", group.name));
     }
@@ -106,6 +106,16 @@ impl Group<'_> {
             Err(error) if error.matches(KeyFileError::KeyNotFound) => Ok(None),
             Err(error) => Err(format!("[{}] {key}: {}", self.name, clean(error.message()))),
         }
+    }
+
+    /// The value of `key`, which names something: one line, and not empty.
+    fn id(&self, key: &str) -> Result<Option<String>, String> {
+        let Some(value) = self.get(key)?.filter(|value| !value.is_empty()) else { return Ok(None) };
+        // `\t` and its kin are characters by now, which the check of the whole file has not seen.
+        if value.contains(char::is_control) {
+            return Err(self.fault(key, &value, "holds control characters; write a name without escapes"));
+        }
+        Ok(Some(value))
     }
 
     fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Result<Option<T>, String> {
@@ -259,6 +269,8 @@ mod tests {
             ("layout=chw", "nchw, nhwc"),
             ("fit=crop", "letterbox, stretch"),
             ("id=a\\q", "[x] id"),
+            ("id=a\\tb", "control characters"),
+            ("id=PLACEHOLDER\\tb", "control characters"),
         ];
         for (line, reason) in cases {
             let error = parsed(&format!("[x]\n{line}\n")).unwrap_err();
@@ -283,6 +295,13 @@ mod tests {
         {
             assert!(parsed(text).is_err() || parse(text, &mut Vec::new()).is_err(), "{text:?}");
             assert!(parse(text, &mut Vec::new()).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn control_characters_that_glib_takes_for_letters_are_an_error() {
+        for text in ["[a\u{85}b]\n", "[a]\nid=\u{b}b\n"] {
+            assert!(parsed(text).unwrap_err().contains("control characters"), "{text:?}");
         }
     }
 
