@@ -299,6 +299,22 @@ fn leaky_downstream_drops_the_oldest_and_upstream_the_newest() {
 }
 
 #[test]
+fn a_stream_that_waits_for_room_has_it_for_two_frames_unless_the_queue_was_set() {
+    for (queue_capacity, expected) in [(0, (2, 1)), (6, (1, 1))] {
+        let id = format!("shares-{queue_capacity}");
+        let config = ProcessorConfig { max_batch_size: 1, queue_capacity, ..config(&id, "mean.onnx") };
+        let _processor = Runtime::get().add_processor(config).unwrap();
+        let feeds = |leaky| {
+            let settings = FeedSettings { leaky, max_queued: 4, ..FeedSettings::default() };
+            (0..5).map(|_| TestFeed::new(&id, settings.clone())).collect::<Vec<_>>()
+        };
+        let (waiting, dropping) = (feeds(Leaky::No), feeds(Leaky::Downstream));
+        let shares = (waiting[0].snapshot().queue_capacity, dropping[0].snapshot().queue_capacity);
+        assert_eq!(shares, expected, "of ten feeds, queue-capacity={queue_capacity}");
+    }
+}
+
+#[test]
 fn every_nth_frame_is_inferred() {
     let _processor = processor("interval", "mean.onnx");
     let test = TestFeed::new("interval", FeedSettings { interval: 3, ..FeedSettings::default() });

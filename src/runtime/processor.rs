@@ -193,8 +193,10 @@ impl Processor {
         self.limits.max_latency + 2 * self.counters.lock().inference.quantile(0.95)
     }
 
-    pub(super) fn queue_share(&self) -> usize {
-        self.queue_share.load(Ordering::Relaxed)
+    /// Frames of one feed that may wait, of one whose stream waits for room or one that drops frames.
+    pub(super) fn queue_share(&self, stream_waits: bool) -> usize {
+        let least = if stream_waits { self.limits.least_share } else { 1 };
+        self.queue_share.load(Ordering::Relaxed).max(least)
     }
 
     /// So many frames of one feed keep every instance busy while the next batch forms, and as many may be done and wait
@@ -482,6 +484,6 @@ impl Processor {
 
     fn share_queue(&self, state: &State) {
         let feeds = state.former.members().max(1);
-        self.queue_share.store((self.limits.queue_capacity / feeds).max(1), Ordering::Relaxed);
+        self.queue_share.store(self.limits.queue_capacity / feeds, Ordering::Relaxed);
     }
 }

@@ -165,7 +165,8 @@ impl State {
 
     /// Frames that may wait: the feed's own limit, and its share of the processor's.
     pub fn queue_capacity(&self) -> usize {
-        let share = self.processor.as_ref().map_or(usize::MAX, |processor| processor.queue_share());
+        let stream_waits = self.leaky() == Leaky::No;
+        let share = self.processor.as_ref().map_or(usize::MAX, |processor| processor.queue_share(stream_waits));
         self.settings.max_queued().min(share)
     }
 
