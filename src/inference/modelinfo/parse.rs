@@ -113,7 +113,8 @@ impl Group<'_> {
         let Some(value) = self.get(key)?.filter(|value| !value.is_empty()) else { return Ok(None) };
         // `\t` and its kin are characters by now, which the check of the whole file has not seen.
         if value.contains(char::is_control) {
-            return Err(self.fault(key, &value, "holds control characters; write a name without escapes"));
+            let shown = value.escape_debug().to_string();
+            return Err(self.fault(key, &shown, "holds control characters; write a name without escapes"));
         }
         Ok(Some(value))
     }
@@ -269,7 +270,7 @@ mod tests {
             ("layout=chw", "nchw, nhwc"),
             ("fit=crop", "letterbox, stretch"),
             ("id=a\\q", "[x] id"),
-            ("id=a\\tb", "control characters"),
+            ("id=a\\tb", "id=a\\tb: holds control characters"),
             ("id=PLACEHOLDER\\tb", "control characters"),
         ];
         for (line, reason) in cases {
