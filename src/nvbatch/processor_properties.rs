@@ -220,7 +220,8 @@ pub fn specs() -> Vec<glib::ParamSpec> {
         count(
             "queue-capacity",
             "Queue capacity",
-            "Frames of all feeds that may wait (0 = four times the batch size times the instances)",
+            "Frames of all feeds that may wait (0 = four times the batch size times the instances, and at least two for \
+             each feed whose stream waits for room)",
             d.queue_capacity,
         ),
         time(

@@ -3,6 +3,7 @@
 
 mod cache;
 mod candidates;
+mod pictures;
 mod search;
 mod trial;
 

@@ -2,18 +2,17 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    thread,
+    sync::mpsc,
+    thread::{self, Scope, ScopedJoinHandle},
     time::{Duration, Instant},
 };
 
-use super::{Setting, search::Bench};
+use super::{Setting, pictures::Pictures, search::Bench};
 use crate::{
-    inference::{BatchDim, Model, Session, release_freed_memory},
+    inference::{BatchDim, InputSpec, Model, Session, release_freed_memory},
     runtime::{CAT, Error, ErrorCode, batch::BatchBuffer, limits::ProcessorConfig, panics},
 };
 
-/// What a batch costs beside the model: threads that wake and sleep, locks.
-const COST_OF_A_BATCH: Duration = Duration::from_micros(40);
 /// Several threads of a run wait for the last of them, which is late where streams have its core for a moment. Trials have
 /// the cores for themselves.
 const COST_OF_SHARED_RUNS: f64 = 1.1;
@@ -119,10 +118,9 @@ impl Bench for Workbench<'_> {
         }
         let Setting { instances, intra_op_threads, max_batch_size } = setting;
         let first = self.tried.insert((instances, intra_op_threads, max_batch_size));
-        let frame_bytes = self.model.description().input.frame_bytes();
         let sessions = self.sessions.entry(intra_op_threads).or_default().iter_mut().take(instances);
         let is_on_cpu = self.model.provider().is_on_cpu();
-        let (rate, cores) = rate(self.config, sessions, frame_bytes, max_batch_size, first)?;
+        let (rate, cores) = rate(self.config, sessions, &self.model.description().input, max_batch_size, first)?;
         if intra_op_threads == 1 && is_on_cpu {
             self.cores.had += cores.had;
             self.cores.wanted += cores.wanted;
@@ -141,87 +139,88 @@ impl Bench for Workbench<'_> {
 fn rate<'s>(
     config: &ProcessorConfig,
     sessions: impl Iterator<Item = &'s mut Session>,
-    frame_bytes: usize,
+    input: &InputSpec,
     batch: usize,
     first: bool,
 ) -> Result<(f64, Cores), Error> {
-    let frames = &Frames::new(frame_bytes, batch)?;
+    let pictures = &Pictures::new(input)?;
     thread::scope(|scope| {
         let mut running = Vec::new();
         for session in sessions {
-            let work = move || {
-                let (begun, before) = (Instant::now(), thread_time());
-                let run = panics::caught(|| seconds_a_run(config, session, frames, batch, first))?;
-                Ok::<_, Error>((run, Cores { had: thread_time().saturating_sub(before), wanted: begun.elapsed() }))
-            };
-            let started = thread::Builder::new().name("nv-startup".into()).spawn_scoped(scope, work);
-            running.push(started.map_err(|error| Error::no_thread("a thread to try a setting", &error))?);
+            // A batch that is taken gives streams room: one wakes for each, and takes the core of an instance for a moment.
+            let (wake, woken) = mpsc::sync_channel(1);
+            let stream = start(scope, move || {
+                while woken.recv().is_ok() {}
+                thread_time()
+            })?;
+            let instance = start(scope, move || {
+                let begun = Instant::now();
+                let mut trial = Trial { config, session, pictures, wake, batch };
+                let run = panics::caught(|| trial.seconds_a_run(first))?;
+                Ok::<_, Error>((run, Cores { had: thread_time(), wanted: begun.elapsed() }))
+            })?;
+            running.push((instance, stream));
         }
         let (mut rate, mut cores) = (0.0, Cores::default());
-        for thread in running {
+        for (instance, stream) in running {
             // What panics is caught within.
-            let (run, its) = thread.join().unwrap_or(Ok((Duration::MAX, Cores::default())))?;
-            rate += batch as f64 / run.saturating_add(COST_OF_A_BATCH).as_secs_f64();
-            cores.had += its.had;
+            let (run, its) = instance.join().unwrap_or(Ok((Duration::MAX, Cores::default())))?;
+            rate += batch as f64 / run.as_secs_f64();
+            cores.had += its.had + stream.join().unwrap_or_default();
             cores.wanted += its.wanted;
         }
         Ok((rate, cores))
     })
 }
 
-fn seconds_a_run(
-    config: &ProcessorConfig,
-    session: &mut Session,
-    frames: &Frames,
+fn start<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>, Error> {
+    let started = thread::Builder::new().name("nv-startup".into()).spawn_scoped(scope, work);
+    started.map_err(|error| Error::no_thread("a thread to try a setting", &error))
+}
+
+/// What one instance does in a trial.
+struct Trial<'a> {
+    config: &'a ProcessorConfig,
+    session: &'a mut Session,
+    pictures: &'a Pictures<'a>,
+    /// Wakes a stream.
+    wake: mpsc::SyncSender<()>,
     batch: usize,
-    first: bool,
-) -> Result<Duration, Error> {
-    // What is run was just written, somewhere else than what was run before: it is not in a cache already.
-    let mut buffers = [memory(frames.frame_bytes, batch)?, memory(frames.frame_bytes, batch)?];
-    buffers.iter_mut().for_each(|buffer| frames.write_to(buffer));
-    if first {
-        // The first run of a shape allocates.
-        let begun = Instant::now();
-        run(config, session, &mut buffers[0], batch)?;
-        if begun.elapsed() > LONG_RUN {
-            return Ok(begun.elapsed());
-        }
-    }
-    let begun = Instant::now();
-    let mut runs = 0;
-    loop {
-        for buffer in &mut buffers {
-            frames.write_to(buffer);
-            run(config, session, buffer, batch)?;
-            runs += 1;
-            let elapsed = begun.elapsed();
-            if runs >= RUNS && elapsed >= TRIAL || elapsed > LONG_RUN {
-                return Ok(elapsed / runs);
+}
+
+impl Trial<'_> {
+    fn seconds_a_run(&mut self, first: bool) -> Result<Duration, Error> {
+        let Self { pictures, batch, .. } = *self;
+        // What is run was just written, somewhere else than what was run before: it is not in a cache already.
+        let mut buffers = [memory(pictures.frame_bytes(), batch)?, memory(pictures.frame_bytes(), batch)?];
+        let mut writer = pictures.writer()?;
+        buffers.iter_mut().try_for_each(|buffer| writer.write(buffer.bytes()))?;
+        if first {
+            // The first run of a shape allocates.
+            let begun = Instant::now();
+            run(self.config, self.session, &mut buffers[0], batch)?;
+            if begun.elapsed() > LONG_RUN {
+                return Ok(begun.elapsed());
             }
         }
-    }
-}
-
-/// What trials write to batches, frame by frame as preparation does: frames that come from elsewhere, as cameras' do. To zero
-/// a batch instead goes past the caches.
-struct Frames {
-    bytes: Vec<u8>,
-    frame_bytes: usize,
-}
-
-impl Frames {
-    fn new(frame_bytes: usize, frames: usize) -> Result<Self, Error> {
-        let size = frame_bytes.saturating_mul(frames);
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(size).map_err(|_| no_memory(frame_bytes, frames))?;
-        // Written, so that it is memory and not the system's one page of zeros.
-        bytes.resize(size, 0);
-        Ok(Self { bytes, frame_bytes })
-    }
-
-    fn write_to(&self, batch: &mut BatchBuffer) {
-        let places = batch.bytes().chunks_exact_mut(self.frame_bytes);
-        places.zip(self.bytes.chunks_exact(self.frame_bytes)).for_each(|(place, frame)| place.copy_from_slice(frame));
+        let begun = Instant::now();
+        let mut runs = 0;
+        loop {
+            for buffer in &mut buffers {
+                writer.write(buffer.bytes())?;
+                // Full where the stream is still awake.
+                let _ = self.wake.try_send(());
+                run(self.config, self.session, buffer, batch)?;
+                runs += 1;
+                let elapsed = begun.elapsed();
+                if runs >= RUNS && elapsed >= TRIAL || elapsed > LONG_RUN {
+                    return Ok(elapsed / runs);
+                }
+            }
+        }
     }
 }
 
