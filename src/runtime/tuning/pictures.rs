@@ -75,7 +75,10 @@ impl Writer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inference::{BatchDim, ColorOrder, ElementType, Fit, Layout};
+    use crate::{
+        inference::{BatchDim, ColorOrder, ElementType, Fit, Layout},
+        runtime::batch::BatchBuffer,
+    };
 
     fn input(element: ElementType, color: ColorOrder, side: usize) -> InputSpec {
         InputSpec {
@@ -99,7 +102,7 @@ mod tests {
             let input = input(element, color, 6);
             let pictures = Pictures::new(&input).unwrap();
             // Of another alignment than the numbers' it would be refused.
-            let mut batch = crate::runtime::batch::BatchBuffer::new(input.frame_bytes(), 3).unwrap();
+            let mut batch = BatchBuffer::new(input.frame_bytes(), 3).unwrap();
             batch.bytes().fill(0xaa);
             pictures.writer().unwrap().write(batch.bytes()).unwrap();
             batch.bytes().to_vec()
