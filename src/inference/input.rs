@@ -89,3 +89,22 @@ impl InputSpec {
         self.width * self.height * self.color.channels() * self.element.size()
     }
 }
+
+#[cfg(test)]
+impl InputSpec {
+    /// Of a model that takes RGB bytes as they are: what preprocessing makes of a frame, before it becomes numbers.
+    pub fn of_bytes(width: usize, height: usize) -> Self {
+        Self {
+            name: "images".into(),
+            layout: Layout::Nhwc,
+            element: ElementType::Uint8,
+            color: ColorOrder::Rgb,
+            fit: Fit::Stretch,
+            width,
+            height,
+            batch: BatchDim::Dynamic,
+            scale: [1.0; 3],
+            offset: [0.0; 3],
+        }
+    }
+}

@@ -136,24 +136,14 @@ mod tests {
     use std::path::PathBuf;
 
     use super::super::model::prepare;
-    use super::super::{ColorOrder, Fit, ModelConfig};
+    use super::super::ModelConfig;
     use super::*;
 
     const SIDE: usize = 64;
 
     fn spec() -> InputSpec {
-        InputSpec {
-            name: "images".into(),
-            layout: Layout::Nchw,
-            element: ElementType::Float32,
-            color: ColorOrder::Rgb,
-            fit: Fit::Stretch,
-            width: SIDE,
-            height: SIDE,
-            batch: BatchDim::Dynamic,
-            scale: [1.0; 3],
-            offset: [0.0; 3],
-        }
+        let (layout, element) = (Layout::Nchw, ElementType::Float32);
+        InputSpec { layout, element, ..InputSpec::of_bytes(SIDE, SIDE) }
     }
 
     fn sessions(name: &str, spec: &InputSpec, count: usize) -> Vec<Session> {

@@ -88,7 +88,7 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inference::{BatchDim, ColorOrder, ElementType, Fit, InputSpec, Preprocessor};
+    use crate::inference::{ColorOrder, Fit, InputSpec, Preprocessor};
 
     #[test]
     fn places_do_not_overlap_and_moves_close_gaps() {
@@ -108,18 +108,7 @@ mod tests {
     #[test]
     fn a_border_moves_with_its_frame() {
         gst::init().unwrap();
-        let input = InputSpec {
-            name: "images".into(),
-            layout: crate::inference::Layout::Nhwc,
-            element: ElementType::Uint8,
-            color: ColorOrder::Gray,
-            fit: Fit::Letterbox,
-            width: 4,
-            height: 4,
-            batch: BatchDim::Dynamic,
-            scale: [1.0; 3],
-            offset: [0.0; 3],
-        };
+        let input = InputSpec { color: ColorOrder::Gray, fit: Fit::Letterbox, ..InputSpec::of_bytes(4, 4) };
         let mut buffer = Arc::new(BatchBuffer::new(input.frame_bytes(), 2).unwrap());
         let write = |buffer: &Arc<BatchBuffer>, index, (width, height): (u32, u32)| {
             let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Gray8, width, height).build().unwrap();

@@ -61,6 +61,7 @@ fn what_cannot_be_used_is_refused_by_name_and_disturbs_nobody() {
         fixture("int64-input", "model-invalid", &["images", "int64"]),
         fixture("string-input", "model-invalid", &["images", "string"]),
         fixture("bad-start", "model-invalid", &[]),
+        fixture("bad-batch", "model-invalid", &["tried with a batch of 2", "`max-batch-size` to 1"]),
         case(format!("model={mean} execution-provider=cuda"), "provider-unavailable", &["cuda", "execution-provider"]),
         case(format!("model={mean} labels=/no/such/labels"), "invalid-config", &["/no/such/labels", "labels"]),
         case(format!("model={mean} model-info=/no/such/info"), "invalid-config", &["/no/such/info", "model-info"]),

@@ -76,23 +76,12 @@ impl Writer<'_> {
 mod tests {
     use super::*;
     use crate::{
-        inference::{BatchDim, ColorOrder, ElementType, Fit, Layout},
+        inference::{ColorOrder, ElementType, Layout},
         runtime::batch::BatchBuffer,
     };
 
     fn input(element: ElementType, color: ColorOrder, side: usize) -> InputSpec {
-        InputSpec {
-            name: "images".into(),
-            layout: Layout::Nchw,
-            element,
-            color,
-            fit: Fit::Letterbox,
-            width: side,
-            height: side,
-            batch: BatchDim::Dynamic,
-            scale: [1.0; 3],
-            offset: [2.0; 3],
-        }
+        InputSpec { layout: Layout::Nchw, element, color, offset: [2.0; 3], ..InputSpec::of_bytes(side, side) }
     }
 
     #[test]

@@ -9,7 +9,7 @@ const FORMATS: [VideoFormat; 5] =
     [VideoFormat::Nv12, VideoFormat::I420, VideoFormat::Rgb, VideoFormat::P01010le, VideoFormat::V210];
 
 fn refusal(info: &VideoInfo, frame: &gst::BufferRef) -> Error {
-    let input = bytes_model(16, 16);
+    let input = InputSpec::of_bytes(16, 16);
     write(&mut Preprocessor::new(info, &input).unwrap(), frame, &input).unwrap_err()
 }
 
@@ -61,7 +61,7 @@ fn a_video_meta_that_contradicts_the_caps() {
 #[test]
 fn a_good_frame_after_a_bad_one_is_written() {
     let (info, picture) = smooth_picture(32, 32);
-    let input = bytes_model(32, 32);
+    let input = InputSpec::of_bytes(32, 32);
     let mut preprocessor = Preprocessor::new(&info, &input).unwrap();
     assert!(write(&mut preprocessor, &frame([1, 2, 3]), &input).is_err());
     assert_eq!(write(&mut preprocessor, &picture, &input), Ok(preprocess(&info, &picture, &input)));
@@ -70,7 +70,7 @@ fn a_good_frame_after_a_bad_one_is_written() {
 #[test]
 fn formats_that_nothing_reads() {
     let encoded = info(VideoFormat::Encoded, 64, 48);
-    let error = Preprocessor::new(&encoded, &bytes_model(16, 16)).err().unwrap();
+    let error = Preprocessor::new(&encoded, &InputSpec::of_bytes(16, 16)).err().unwrap();
     assert_eq!(error.kind, ErrorKind::InvalidConfig);
     assert!(error.message.contains("ENCODED"), "{error}");
 }
@@ -80,7 +80,7 @@ fn single_fields() {
     gst::init().unwrap();
     let mode = VideoInterlaceMode::Alternate;
     let fields = VideoInfo::builder(VideoFormat::Nv12, 64, 48).interlace_mode(mode).build().unwrap();
-    let error = Preprocessor::new(&fields, &bytes_model(16, 16)).err().unwrap();
+    let error = Preprocessor::new(&fields, &InputSpec::of_bytes(16, 16)).err().unwrap();
     assert_eq!(error.kind, ErrorKind::InvalidConfig);
     assert!(error.message.contains("deinterlace"), "{error}");
 }
@@ -89,7 +89,7 @@ fn single_fields() {
 fn model_inputs_that_do_not_exist() {
     let (info, _) = smooth_picture(8, 8);
     for (width, height) in [(0, 8), (8, 0), (usize::MAX, 2), (usize::MAX / 2, 1)] {
-        let error = Preprocessor::new(&info, &bytes_model(width, height)).err().unwrap();
+        let error = Preprocessor::new(&info, &InputSpec::of_bytes(width, height)).err().unwrap();
         assert_eq!(error.kind, ErrorKind::InvalidConfig, "{width}x{height}");
     }
 }
@@ -97,7 +97,7 @@ fn model_inputs_that_do_not_exist() {
 #[test]
 fn a_slot_of_another_size() {
     let (info, picture) = smooth_picture(8, 8);
-    let mut preprocessor = Preprocessor::new(&info, &bytes_model(4, 4)).unwrap();
+    let mut preprocessor = Preprocessor::new(&info, &InputSpec::of_bytes(4, 4)).unwrap();
     let error = preprocessor.write(&picture, None, &mut [0; 47], &mut Border::default()).unwrap_err();
     assert!(error.message.contains("47") && error.message.contains("48"), "{error}");
 }

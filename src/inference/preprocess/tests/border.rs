@@ -6,7 +6,7 @@ const SIDE: usize = 24;
 const GREY: u8 = 114;
 
 fn letterboxed() -> InputSpec {
-    InputSpec { fit: Fit::Letterbox, ..bytes_model(SIDE, SIDE) }
+    InputSpec { fit: Fit::Letterbox, ..InputSpec::of_bytes(SIDE, SIDE) }
 }
 
 /// A frame of one brightness.

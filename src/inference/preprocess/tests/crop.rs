@@ -64,7 +64,7 @@ fn a_crop_is_read_as_the_frame_that_it_is() {
         for rect in [(16, 8, 40, 30), (0, 0, 96, 64), (56, 34, 40, 30), (0, 2, 96, 62)] {
             let (caps, buffer) = cropped(&whole, &info, rect);
             let cut_out = cut_out(&whole, &info, rect);
-            let input = bytes_model(20, 20);
+            let input = InputSpec::of_bytes(20, 20);
             let (found, expected) = (preprocess(&caps, &buffer, &input), preprocess(&caps, &cut_out, &input));
             assert!(mean_difference(&found, &expected) <= tolerance(format), "{format:?} {rect:?}");
         }
@@ -77,7 +77,7 @@ fn each_frame_is_read_by_a_crop_of_its_own() {
         let (rgb, picture) = detailed_picture(96, 64);
         let info = info(format, 96, 64);
         let whole = convert(&picture, &rgb, &info);
-        let input = bytes_model(20, 20);
+        let input = InputSpec::of_bytes(20, 20);
         let (caps, _) = cropped(&whole, &info, (0, 0, 40, 30));
         let mut kept = Preprocessor::new(&caps, &input).unwrap();
         for (x, y) in [(16, 8), (0, 0), (40, 30), (16, 8)] {
@@ -94,7 +94,7 @@ fn each_frame_is_read_by_a_crop_of_its_own() {
 fn a_crop_that_leaves_the_buffer_is_refused() {
     let info = info(VideoFormat::Rgb, 96, 64);
     let whole = frame(vec![0; info.size()]);
-    let input = bytes_model(20, 20);
+    let input = InputSpec::of_bytes(20, 20);
     for (x, y) in [(57, 0), (0, 35), (u32::MAX, 0), (0, u32::MAX)] {
         let (caps, buffer) = cropped(&whole, &info, (x, y, 40, 30));
         let error = write(&mut Preprocessor::new(&caps, &input).unwrap(), &buffer, &input).unwrap_err();

@@ -28,7 +28,7 @@ fn assert_same_as_rgb(format: VideoFormat, size: (u32, u32), colorimetry: &str, 
         let frame = convert(&picture, &rgb, &info);
         let reference = exact_rgb(&frame, &info, &rgb);
         for (width, height) in [(size.0 as usize, size.1 as usize), (41, 31), (150, 111)] {
-            let input = bytes_model(width, height);
+            let input = InputSpec::of_bytes(width, height);
             let difference = mean_difference(&preprocess(&info, &frame, &input), &preprocess(&rgb, &reference, &input));
             let case = format!("{name} {format:?} {size:?} {colorimetry} {site:?} to {width}x{height}");
             assert!(difference < 1.5, "{case}: {difference} levels apart");
@@ -115,7 +115,7 @@ fn chroma_lies_where_the_caps_say() {
         let mut bytes = vec![128; info.size()];
         let next = if width == 4 { 1 } else { info.stride()[2] as usize };
         bytes[info.offset()[2] + next] = 178;
-        let numbers = preprocess(&info, &frame(bytes), &bytes_model(width as usize, height as usize));
+        let numbers = preprocess(&info, &frame(bytes), &InputSpec::of_bytes(width as usize, height as usize));
         let step = if width == 4 { 3 } else { 6 };
         let red: Vec<f32> = numbers.iter().step_by(step).take(4).copied().collect();
         assert!(mean_difference(&red, &expected) <= 1.0, "{width}x{height} {site:?}: {red:?}, not {expected:?}");
@@ -130,7 +130,7 @@ fn known_colors() {
     {
         let info = info_of(VideoFormat::Y444, 4, 1, colorimetry);
         let frame = frame([[y; 4], [u; 4], [v; 4]].concat());
-        let pixel = &preprocess(&info, &frame, &bytes_model(4, 1))[..3];
+        let pixel = &preprocess(&info, &frame, &InputSpec::of_bytes(4, 1))[..3];
         assert!(mean_difference(pixel, &[255.0, 0.0, 0.0]) <= 1.5, "{colorimetry}: {pixel:?}");
     }
 }
@@ -138,14 +138,14 @@ fn known_colors() {
 #[test]
 fn ranges_are_widened_to_full() {
     let levels = [16, 126, 235, 255];
-    let gray = InputSpec { color: ColorOrder::Gray, ..bytes_model(4, 1) };
+    let gray = InputSpec { color: ColorOrder::Gray, ..InputSpec::of_bytes(4, 1) };
     let limited = [0.0, 128.0, 255.0, 255.0];
     let full = [16.0, 126.0, 235.0, 255.0];
     for (colorimetry, expected) in [("bt709", limited), ("1:3:5:1", full)] {
         let luma = info_of(VideoFormat::Y444, 4, 1, colorimetry);
         let luma_frame = frame([levels, [128; 4], [128; 4]].concat());
         assert_eq!(preprocess(&luma, &luma_frame, &gray), expected, "{colorimetry}");
-        let rgb = preprocess(&luma, &luma_frame, &bytes_model(4, 1));
+        let rgb = preprocess(&luma, &luma_frame, &InputSpec::of_bytes(4, 1));
         assert_eq!(rgb, expected.iter().flat_map(|&level| [level; 3]).collect::<Vec<_>>(), "{colorimetry}");
         let gray8 = info_of(VideoFormat::Gray8, 4, 1, colorimetry);
         assert_eq!(preprocess(&gray8, &frame(levels), &gray), expected, "{colorimetry}");
@@ -159,7 +159,7 @@ fn every_raw_format_is_read() {
         let (rgb, picture) = rgb_picture(39, 25, |_, _| [180.0, 180.0, 180.0]);
         let info = info(format, 39, 25);
         let frame = convert(&picture, &rgb, &info);
-        let numbers = preprocess(&info, &frame, &bytes_model(20, 16));
+        let numbers = preprocess(&info, &frame, &InputSpec::of_bytes(20, 16));
         // Palettes and 5-bit components are coarse.
         assert!(mean_difference(&numbers, &vec![180.0; numbers.len()]) < 12.0, "{format:?}: {numbers:?}");
     }
@@ -173,7 +173,7 @@ fn interlaced_frames_are_read_as_they_lie() {
         let frame = convert(&picture, &rgb, &info);
         let mode = gst_video::VideoInterlaceMode::Interleaved;
         let interlaced = VideoInfo::builder(format, 64, 48).interlace_mode(mode).build().unwrap();
-        let input = bytes_model(32, 24);
+        let input = InputSpec::of_bytes(32, 24);
         assert_eq!(preprocess(&interlaced, &frame, &input), preprocess(&info, &frame, &input));
     }
 }
@@ -199,7 +199,7 @@ fn strides_and_offsets_are_those_of_the_video_meta() {
         let mut padded = frame(bytes);
         let buffer = padded.get_mut().unwrap();
         VideoMeta::add_full(buffer, VideoFrameFlags::empty(), format, 45, 33, &offsets, &strides).unwrap();
-        let input = bytes_model(30, 30);
+        let input = InputSpec::of_bytes(30, 30);
         assert_eq!(preprocess(&info, &padded, &input), preprocess(&info, &tight, &input), "{format:?}");
     }
 }

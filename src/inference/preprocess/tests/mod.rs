@@ -11,23 +11,7 @@ mod scaling;
 use gst_video::{VideoFormat, VideoInfo};
 
 use super::{Border, Preprocessor};
-use crate::inference::{BatchDim, ColorOrder, ElementType, Error, Fit, InputSpec, Layout, Region};
-
-/// A model of `width` x `height` that takes bytes: what preprocessing makes of a frame, before it becomes numbers.
-fn bytes_model(width: usize, height: usize) -> InputSpec {
-    InputSpec {
-        name: "images".into(),
-        layout: Layout::Nhwc,
-        element: ElementType::Uint8,
-        color: ColorOrder::Rgb,
-        fit: Fit::Stretch,
-        width,
-        height,
-        batch: BatchDim::Dynamic,
-        scale: [1.0; 3],
-        offset: [0.0; 3],
-    }
-}
+use crate::inference::{ColorOrder, ElementType, Error, Fit, InputSpec, Layout, Region};
 
 fn info(format: VideoFormat, width: u32, height: u32) -> VideoInfo {
     gst::init().unwrap();

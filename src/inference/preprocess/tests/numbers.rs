@@ -11,7 +11,7 @@ fn two_pixels() -> (VideoInfo, gst::Buffer) {
 #[test]
 fn layouts_and_color_orders() {
     let (info, frame) = two_pixels();
-    let numbers = |layout, color| preprocess(&info, &frame, &InputSpec { layout, color, ..bytes_model(2, 1) });
+    let numbers = |layout, color| preprocess(&info, &frame, &InputSpec { layout, color, ..InputSpec::of_bytes(2, 1) });
     assert_eq!(numbers(Layout::Nhwc, ColorOrder::Rgb), [200., 10., 20., 30., 40., 250.]);
     assert_eq!(numbers(Layout::Nchw, ColorOrder::Rgb), [200., 30., 10., 40., 20., 250.]);
     assert_eq!(numbers(Layout::Nhwc, ColorOrder::Bgr), [20., 10., 200., 250., 40., 30.]);
@@ -31,7 +31,7 @@ fn scale_and_offset_are_of_the_models_channels() {
                 color,
                 scale: [1.0 / 255.0, 0.5, 2.0],
                 offset: [-0.5, 1.0, 0.25],
-                ..bytes_model(2, 1)
+                ..InputSpec::of_bytes(2, 1)
             };
             let numbers = preprocess(&info, &frame, &input);
             for channel in 0..3 {
@@ -46,7 +46,7 @@ fn scale_and_offset_are_of_the_models_channels() {
 #[test]
 fn bytes_stay_bytes() {
     let (info, frame) = two_pixels();
-    let input = InputSpec { scale: [9.0; 3], offset: [9.0; 3], ..bytes_model(2, 1) };
+    let input = InputSpec { scale: [9.0; 3], offset: [9.0; 3], ..InputSpec::of_bytes(2, 1) };
     assert_eq!(preprocess(&info, &frame, &input), [200., 10., 20., 30., 40., 250.]);
 }
 
@@ -61,7 +61,7 @@ fn bars_are_grey_and_the_picture_lies_between() {
             for layout in [Layout::Nchw, Layout::Nhwc] {
                 for color in [ColorOrder::Rgb, ColorOrder::Gray] {
                     let fit = Fit::Letterbox;
-                    let input = InputSpec { element, layout, color, fit, scale, offset, ..bytes_model(9, 11) };
+                    let input = InputSpec { element, layout, color, fit, scale, offset, ..InputSpec::of_bytes(9, 11) };
                     let mut preprocessor = Preprocessor::new(&info, &input).unwrap();
                     let placement = Placement::new(Region::whole(width as usize, height as usize), 9, 11, fit);
                     let numbers = write(&mut preprocessor, &frame, &input).unwrap();
@@ -92,7 +92,7 @@ fn bars_are_grey_and_the_picture_lies_between() {
 fn processors_without_avx2_write_the_same() {
     let (info, frame) = detailed_picture(101, 67);
     for element in [ElementType::Float32, ElementType::Float16, ElementType::Uint8] {
-        let input = InputSpec { element, fit: Fit::Letterbox, ..bytes_model(64, 64) };
+        let input = InputSpec { element, fit: Fit::Letterbox, ..InputSpec::of_bytes(64, 64) };
         let mut preprocessor = Preprocessor::new(&info, &input).unwrap();
         let detected = write(&mut preprocessor, &frame, &input).unwrap();
         preprocessor.painter.has_avx2 = false;

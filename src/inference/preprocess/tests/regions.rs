@@ -24,12 +24,12 @@ fn a_region_is_seen_as_a_frame_of_its_own() {
         let whole_info = if is_rgb { picture.0.clone() } else { info_of(format, 64, 48, "bt601") };
         let whole = convert(&picture.1, &picture.0, &whole_info);
         for fit in [Fit::Letterbox, Fit::Stretch] {
-            let input = InputSpec { fit, ..bytes_model(32, 24) };
+            let input = InputSpec { fit, ..InputSpec::of_bytes(32, 24) };
             let mut kept = Preprocessor::new(&whole_info, &input).unwrap();
             for region in regions {
                 // Cut out of what the frame's format made of the picture, as RGB.
                 let rgb = info(VideoFormat::Rgb, 64, 48);
-                let nearest = Preprocessor::new(&whole_info, &bytes_model(64, 48)).unwrap();
+                let nearest = Preprocessor::new(&whole_info, &InputSpec::of_bytes(64, 48)).unwrap();
                 let seen = rgb_of(nearest, &whole, &rgb);
                 let (cut_info, cut) = cut(&(rgb, seen), region);
                 let expected = preprocess(&cut_info, &cut, &input);
@@ -46,7 +46,7 @@ fn a_region_is_seen_as_a_frame_of_its_own() {
 }
 
 fn rgb_of(mut preprocessor: Preprocessor, whole: &gst::BufferRef, rgb: &VideoInfo) -> gst::Buffer {
-    let numbers = write(&mut preprocessor, whole, &bytes_model(64, 48)).unwrap();
+    let numbers = write(&mut preprocessor, whole, &InputSpec::of_bytes(64, 48)).unwrap();
     let (from, stride) = (64 * 3, rgb.stride()[0] as usize);
     assert_eq!(from, stride);
     frame(numbers.iter().map(|&number| number as u8).collect::<Vec<_>>())
@@ -59,7 +59,7 @@ fn any_region_of_any_format_can_be_read() {
         let (rgb, picture) = rgb_picture(13, 9, |_, _| [200.0, 200.0, 200.0]);
         let info = info(format, 13, 9);
         let frame = convert(&picture, &rgb, &info);
-        let input = bytes_model(8, 8);
+        let input = InputSpec::of_bytes(8, 8);
         let mut preprocessor = Preprocessor::new(&info, &input).unwrap();
         for (x, y) in (0..13).flat_map(|x| (0..9).map(move |y| (x, y))) {
             for (width, height) in [(1, 1), (2, 3), (13 - x, 9 - y)] {

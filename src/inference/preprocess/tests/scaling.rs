@@ -31,7 +31,7 @@ fn interpolates_between_pixel_centres() {
     for (width, height) in [(64, 48), (37, 23), (8, 200), (1, 5), (2, 2), (640, 360)] {
         let (info, frame) = detailed_picture(width, height);
         for (to_width, to_height) in [(64, 48), (32, 24), (97, 31), (1, 1), (213, 120)] {
-            let numbers = preprocess(&info, &frame, &bytes_model(to_width, to_height));
+            let numbers = preprocess(&info, &frame, &InputSpec::of_bytes(to_width, to_height));
             let bytes = frame.map_readable().unwrap();
             let expected = reference(&bytes, (width as usize, height as usize), (to_width, to_height));
             let worst = numbers.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -47,7 +47,7 @@ fn halves_stay_halves() {
         bytes.extend([0, 0, 0, 0, 255, 255, 255, 255]);
     }
     let info = info(VideoFormat::Gray8, 8, 4);
-    let input = InputSpec { color: ColorOrder::Gray, ..bytes_model(4, 2) };
+    let input = InputSpec { color: ColorOrder::Gray, ..InputSpec::of_bytes(4, 2) };
     assert_eq!(preprocess(&info, &frame(bytes), &input), [0., 0., 255., 255., 0., 0., 255., 255.]);
 }
 
@@ -60,7 +60,7 @@ fn extreme_sizes_are_written_to_the_last_byte() {
             let info = info(format, width, height);
             let frame = convert(&picture, &rgb, &info);
             for fit in [Fit::Letterbox, Fit::Stretch] {
-                let numbers = preprocess(&info, &frame, &InputSpec { fit, ..bytes_model(32, 20) });
+                let numbers = preprocess(&info, &frame, &InputSpec { fit, ..InputSpec::of_bytes(32, 20) });
                 let picture = numbers.iter().filter(|&&byte| (byte - 200.0).abs() <= 4.0).count();
                 let bars = numbers.iter().filter(|&&byte| byte == 114.0).count();
                 assert_eq!(picture + bars, numbers.len(), "{format:?} {width}x{height} {fit:?}");
@@ -96,7 +96,7 @@ fn how_samples_are_arranged_changes_nothing() {
             for (to_width, to_height) in [(64, 48), (21, 50), (1, 1), (640, 3)] {
                 let numbers = |&format: &VideoFormat| {
                     let (info, frame) = arrange(format, size);
-                    preprocess(&info, &frame, &bytes_model(to_width, to_height))
+                    preprocess(&info, &frame, &InputSpec::of_bytes(to_width, to_height))
                 };
                 let expected = numbers(&same[0]);
                 for format in &same[1..] {
