@@ -40,7 +40,7 @@ fn main() {
     common::init();
     let [detector, classifier] = [DETECTOR, CLASSIFIER].map(|model| {
         let job = library_alone(model);
-        let setting = library::search(&job).setting;
+        let setting = library::search(&job);
         let Setting { instances, threads, batch } = setting;
         println!("{model}: ONNX Runtime alone is best with {instances} x {threads}, batch {batch}");
         Job { setting: Some(setting), ..job }

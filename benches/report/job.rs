@@ -7,7 +7,7 @@ pub const VARIABLE: &str = "NV_BENCH_JOB";
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Job {
-    /// What to measure: `feeds`, `library`, `share`, `search` or `converter`.
+    /// What to measure: `feeds`, `library`, `share`, `search`, `alone` or `converter`.
     pub task: Task,
     /// How a peer is to do it, where it has several ways of its own.
     pub mode: String,
@@ -36,6 +36,7 @@ pub enum Task {
     Library,
     Share,
     Search,
+    Alone,
     Converter,
 }
 
@@ -56,7 +57,7 @@ pub enum Format {
     Nv12,
 }
 
-/// One way of running the library by itself.
+/// One way of running the library by itself. What `search` answers: the best one.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Setting {
     pub instances: usize,
@@ -106,11 +107,10 @@ pub struct Share {
     pub cpu: f64,
 }
 
-/// What `search` answers: the best setting, and what one run of one frame takes while nothing else runs: without a pause,
-/// and 33 ms after the one before, when others have had the caches.
+/// What `alone` answers: what one run of one frame by one thread takes while nothing else runs, without a pause, and 33 ms
+/// after the one before, when others have had the caches.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Found {
-    pub setting: Setting,
+pub struct Alone {
     pub inference_ms: f64,
     pub paced_inference_ms: f64,
 }

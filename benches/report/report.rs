@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     goals::Goal,
-    job::{Conversion, Figures, Found, Share},
+    job::{Alone, Conversion, Figures, Latency, Setting, Share},
     ways::CEILING,
 };
 
@@ -16,8 +16,8 @@ pub struct Report {
     pub rounds: usize,
     /// Seconds of one measurement; some cases take several times that.
     pub window: f64,
-    /// By model: the library's best setting, and what one inference takes.
-    pub found: BTreeMap<String, Found>,
+    /// By model: the library's best setting.
+    pub found: BTreeMap<String, Setting>,
     pub counts: Vec<Count>,
     pub cells: Vec<Cell>,
     /// Our time over that of GStreamer's converter.
@@ -55,6 +55,8 @@ pub struct Cell {
     pub p99_ms: Option<Spread>,
     /// Of us: what share of the library's rate came out, in turns with it, see `worker/share.rs`.
     pub shares: Vec<Share>,
+    /// Of us, with live sources: what one inference took just before. One a round; none where it failed.
+    pub alone: Vec<Option<Alone>>,
     /// The shares, or else the rate over that of the library alone in the same round.
     pub of_ceiling: Option<Spread>,
 }
@@ -90,6 +92,7 @@ impl Cell {
             p50_ms: None,
             p99_ms: None,
             shares: Vec::new(),
+            alone: Vec::new(),
             of_ceiling: None,
         }
     }
@@ -101,6 +104,12 @@ impl Cell {
     /// A figure over all rounds.
     pub fn spread(&self, figure: impl Fn(&Figures) -> Option<f64>) -> Option<Spread> {
         Spread::of(self.figures.iter().flatten().filter_map(figure))
+    }
+
+    /// Of the latency and of one inference in the same round.
+    pub fn beside_one_inference(&self, figure: impl Fn(Latency, Alone) -> f64) -> Option<Spread> {
+        let rounds = self.figures.iter().zip(&self.alone);
+        Spread::of(rounds.filter_map(|(figures, alone)| Some(figure(figures.as_ref()?.latency?, (*alone)?))))
     }
 
     /// A figure over that of another cell in the same round.

@@ -7,7 +7,7 @@ use crate::{
     cases::{CASES, Case},
     child::ask,
     goals,
-    job::{Conversion, Figures, Found, Job, Share, Task},
+    job::{Alone, Conversion, Figures, Job, Setting, Share, Task},
     options::Options,
     report::{Cell, Count, Report, Spread},
     ways::{CEILING, OURS, SETUP, WAYS, Way, settings_folder},
@@ -43,6 +43,9 @@ pub fn run(options: &Options) -> Report {
             choose_settings(&cases);
         }
         for (number, (case, way, cell)) in cells.iter_mut().enumerate() {
+            if way.id == OURS && case.is_live() {
+                cell.alone.push(alone(case));
+            }
             let figures = measure(case, way, cell.feeds, round, options, &report.found);
             let done = round * total / options.rounds + number + 1;
             let told = match &figures {
@@ -122,12 +125,9 @@ fn choose_settings(cases: &[&Case]) {
 /// The best setting of the library for the case's model.
 fn search(case: &Case, report: &mut Report) {
     let job = Job { task: Task::Search, window: SEARCH, ..case.job(1, SEARCH) };
-    match ask::<Found>(own(), &job) {
+    match ask::<Setting>(own(), &job) {
         Ok(found) => {
-            println!(
-                "ceiling: {}: {:?}, one inference {:.2} ms, 33 ms after another {:.2}",
-                case.model, found.setting, found.inference_ms, found.paced_inference_ms
-            );
+            println!("ceiling: {}: {found:?}", case.model);
             report.found.insert(case.model.into(), found);
         }
         Err(reason) => println!("ceiling: {}: {reason}", case.model),
@@ -152,21 +152,37 @@ fn measure(
     feeds: usize,
     round: usize,
     options: &Options,
-    found: &BTreeMap<String, Found>,
+    found: &BTreeMap<String, Setting>,
 ) -> Result<Figures, String> {
     let mut job = Job { mode: way.mode.into(), starts: case.starts(feeds, round), ..case.job(feeds, options.window) };
     if way.is_ceiling() {
         let found = found.get(case.model).ok_or("no setting was found")?;
-        (job.task, job.setting) = (Task::Library, Some(found.setting));
+        (job.task, job.setting) = (Task::Library, Some(*found));
     }
     let figures: Figures = ask(way, &job)?;
     if figures.frames == 0 { Err("no result came out".into()) } else { Ok(figures) }
 }
 
+/// What one inference takes now.
+fn alone(case: &Case) -> Option<Alone> {
+    let job = Job { task: Task::Alone, ..case.job(1, 0.0) };
+    match ask::<Alone>(own(), &job) {
+        Ok(alone) => {
+            let Alone { inference_ms, paced_inference_ms } = alone;
+            println!("one inference: {inference_ms:.2} ms, 33 ms after another {paced_inference_ms:.2}");
+            Some(alone)
+        }
+        Err(reason) => {
+            println!("one inference: {reason}");
+            None
+        }
+    }
+}
+
 /// What of the library's rate comes out of our feeds; nothing where the library is not asked for.
-fn shares(case: &Case, feeds: usize, options: &Options, found: &BTreeMap<String, Found>) -> Vec<Share> {
-    let Some(found) = found.get(case.model).filter(|_| options.takes_way(CEILING)) else { return Vec::new() };
-    let job = Job { task: Task::Share, setting: Some(found.setting), ..case.job(feeds, options.window) };
+fn shares(case: &Case, feeds: usize, options: &Options, found: &BTreeMap<String, Setting>) -> Vec<Share> {
+    let Some(&found) = found.get(case.model).filter(|_| options.takes_way(CEILING)) else { return Vec::new() };
+    let job = Job { task: Task::Share, setting: Some(found), ..case.job(feeds, options.window) };
     ask(own(), &job).unwrap_or_else(|reason| {
         println!("share of the ceiling: {reason}");
         Vec::new()

@@ -12,12 +12,10 @@ use std::{
 use gstnextvision::inference::{DecoderKind, Model, ModelConfig, Session};
 
 use super::usage;
-use crate::job::{Figures, Found, Job, Setting};
+use crate::job::{Figures, Job, Setting};
 
 /// Runs of one frame by one thread whose median is what an inference takes.
-const ALONE: usize = 50;
-/// A camera's.
-const PACE: Duration = Duration::from_millis(33);
+const RUNS: usize = 50;
 /// Seconds that a batch may take on one thread: larger ones are not looked at.
 const LONGEST_RUN: f64 = 0.3;
 /// The best ones of the first look are looked at again, for longer.
@@ -29,9 +27,8 @@ pub fn run(job: &Job) -> Figures {
 }
 
 /// The best of instances x threads x batch.
-pub fn search(job: &Job) -> Found {
-    let inference_ms = alone(job, Duration::ZERO);
-    let paced_inference_ms = alone(job, PACE);
+pub fn search(job: &Job) -> Setting {
+    let inference_ms = one_run(job, Duration::ZERO);
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let mut ways: Vec<_> = (1..=cores).map(|instances| (instances, 1)).collect();
     ways.extend([(1, cores), (cores.div_ceil(2), 2)]);
@@ -50,7 +47,7 @@ pub fn search(job: &Job) -> Found {
         (measure(job, setting, Duration::from_secs_f64(job.window * 3.0)).rate(), setting)
     };
     let best = rates.iter().map(again).max_by(|(a, _), (b, _)| a.total_cmp(b));
-    Found { setting: best.expect("at least batch 1").1, inference_ms, paced_inference_ms }
+    best.expect("at least batch 1").1
 }
 
 pub fn load(job: &Job, threads: usize) -> Model {
@@ -80,9 +77,9 @@ pub fn run_once(session: &mut Session, input: &[f32], batch: usize) {
 }
 
 /// Median milliseconds of one run of one frame by one thread, each `pause` after the one before.
-fn alone(job: &Job, pause: Duration) -> f64 {
+pub fn one_run(job: &Job, pause: Duration) -> f64 {
     let (mut session, input) = warm(&load(job, 1), 1);
-    let mut millis: Vec<f64> = (0..ALONE)
+    let mut millis: Vec<f64> = (0..RUNS)
         .map(|_| {
             thread::sleep(pause);
             let begun = Instant::now();
@@ -91,7 +88,7 @@ fn alone(job: &Job, pause: Duration) -> f64 {
         })
         .collect();
     millis.sort_by(f64::total_cmp);
-    millis[ALONE / 2]
+    millis[RUNS / 2]
 }
 
 fn measure(job: &Job, setting: Setting, window: Duration) -> Figures {

@@ -1,5 +1,6 @@
 //! One measurement, in a process of its own: its memory and its CPU time are nobody else's.
 
+mod alone;
 mod converter;
 mod latency;
 mod library;
@@ -19,6 +20,7 @@ pub fn run(job: &str) {
         Task::Feeds => serde_json::to_string(&nvfeed::run(&job)),
         Task::Library => serde_json::to_string(&library::run(&job)),
         Task::Search => serde_json::to_string(&library::search(&job)),
+        Task::Alone => serde_json::to_string(&alone::run(&job)),
         Task::Share => serde_json::to_string(&share::run(&job)),
         Task::Converter => serde_json::to_string(&converter::run()),
     };
