@@ -135,8 +135,8 @@ fn failed(reason: &str) -> Error {
 mod tests {
     use std::path::PathBuf;
 
-    use super::super::model::prepare;
     use super::super::ModelConfig;
+    use super::super::model::prepare;
     use super::*;
 
     const SIDE: usize = 64;

@@ -7,12 +7,13 @@
 use super::Setting;
 use crate::runtime::Error;
 
-/// How far behind the fastest a setting may be after each round, and after all that follow.
-const TOLERANCE: [f64; 6] = [1.5, 0.4, 0.15, 0.1, 0.07, 0.05];
-/// A trial is 4 % off now and then, the mean of the faster half of so many 1.5 %.
-const ROUNDS: usize = 15;
+/// How far behind the fastest a setting may be after each round, and after all that follow: it shrinks no faster than what
+/// is known of a setting where every fourth trial meets a busy moment, or one of two equals is put out by bad luck.
+const TOLERANCE: [f64; 11] = [1.5, 0.4, 0.25, 0.2, 0.15, 0.12, 0.1, 0.08, 0.07, 0.06, 0.05];
+/// A trial is 4 % off now and then, the mean of the fastest third of so many 1 %.
+const ROUNDS: usize = 20;
 /// A larger setting has to gain this much over a smaller one: it costs latency, memory or cores.
-const WORTHWHILE: f64 = 0.03;
+const WORTHWHILE: f64 = 0.02;
 /// A run that takes longer makes frames late, whatever it gains, and measuring as well.
 const LONGEST_RUN: f64 = 0.25;
 /// Once batches take so many times what a smaller one takes, larger ones are not tried.
@@ -88,10 +89,10 @@ impl Racer {
         self.seconds.insert(place, seconds);
     }
 
-    /// The mean of the faster half: others on the machine only make a trial slower.
+    /// The mean of the fastest third: others on the machine only make a trial slower, and may have it half of the time.
     fn seconds(&self) -> f64 {
-        let half = self.seconds.len().div_ceil(2);
-        self.seconds.iter().take(half).sum::<f64>() / half.max(1) as f64
+        let third = self.seconds.len().div_ceil(3);
+        self.seconds.iter().take(third).sum::<f64>() / third.max(1) as f64
     }
 }
 
@@ -108,7 +109,7 @@ impl Setting {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
 
     use super::*;
 
@@ -163,16 +164,24 @@ mod tests {
 
     #[test]
     fn noise_does_not_mislead() {
-        // Of a hundred trials every fourth one, another one each time, takes up to twice as long.
-        for shift in 0..16 {
-            let noisy = |setting, trial: usize| {
-                let hash = (trial + shift).wrapping_mul(2_654_435_761) >> 8;
-                model(setting) * if hash.is_multiple_of(4) { 1.1 + (hash % 90) as f64 / 100.0 } else { 1.0 }
-            };
-            let (winner, _) = race(1000, noisy);
-            let fastest = grid().into_iter().map(model).fold(f64::INFINITY, f64::min);
-            assert!(model(winner) <= fastest * 1.05, "{winner:?}, shift {shift}");
-        }
+        // Two are equal, their neighbours 7 % slower; a trial is up to 12 % off, and two of five met a busy moment.
+        let time = |setting: Setting| match (setting.instances, setting.max_batch_size) {
+            (4, 4 | 8) => 0.00100,
+            (4, 2 | 16) => 0.00107,
+            (4, _) => 0.00122,
+            _ => 0.003,
+        };
+        let is_misled = |&seed: &u64| {
+            let noise = RefCell::new(fastrand::Rng::with_seed(seed));
+            let (winner, _) = race(1000, |setting, _| {
+                let mut noise = noise.borrow_mut();
+                let busy = if noise.f64() < 0.4 { noise.f64() / 2.0 } else { 0.0 };
+                time(setting) * (1.0 + 0.12 * noise.f64() + busy)
+            });
+            !matches!(winner.max_batch_size, 4 | 8)
+        };
+        let misled = (0..10_000).filter(is_misled).count();
+        assert!(misled < 5, "{misled} of 10,000 races");
     }
 
     #[test]
@@ -208,15 +217,15 @@ mod tests {
     fn who_is_farther_behind_is_out_sooner() {
         let (winner, trials) = race(1000, |setting, _| match (setting.instances, setting.max_batch_size) {
             (4, 2) => 0.00130,
-            (4, 4) => 0.00112,
-            (4, 8) => 0.00106,
+            (4, 4) => 0.00113,
+            (4, 8) => 0.001065,
             (4, 16) => 0.00104,
             (4, _) => 0.00100,
             _ => 0.003,
         });
         assert_eq!(winner, setting(4, 1, 1));
         let tried = |batch| trials.iter().filter(|&&tried| tried == setting(4, 1, batch)).count();
-        assert_eq!([2, 4, 8, 16].map(tried), [3, 4, 6, 1 + ROUNDS]);
+        assert_eq!([2, 4, 8, 16].map(tried), [3, 6, 10, 1 + ROUNDS]);
     }
 
     #[test]
