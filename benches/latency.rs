@@ -43,12 +43,12 @@ fn listen(feed: &Fed) -> mpsc::Receiver<Told> {
     let send = Mutex::new(send);
     feed.element.connect("result", false, move |values| {
         let at = Instant::now();
-        let result = values[1].get::<gst::Structure>().expect("a result");
+        let result = values[1].get::<&gst::StructureRef>().expect("a result");
         let timing: gst::Structure = result.get("timing").expect("its timing");
         let time = |name: &str| count(&timing, name);
         let told = Told {
             at,
-            frame: count(&result, "frame") as usize,
+            frame: count(result, "frame") as usize,
             preprocess: time("preprocess-ns"),
             inference: time("inference-ns"),
             queue: time("queue-ns"),

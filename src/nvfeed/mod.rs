@@ -17,6 +17,7 @@
 //!
 //! Prints what the detector sees in a hundred test pictures, one JSON object a line.
 
+mod argument;
 mod imp;
 mod location;
 mod outlet;

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::{
     NvFeed,
+    argument::Argument,
     imp::CAT,
     location::{Location, Written},
     throttle::Throttle,
@@ -99,17 +100,24 @@ impl Outlet {
         let result = FrameResult::new(feed.id(), feed.name(), frame, findings);
         let signal = RESULT.filter(|&signal| glib::signal::signal_has_handler_pending(element, signal, None, true));
         let message = element.imp().posts_messages();
-        if signal.is_some() || message {
-            let structure = result.shared_structure();
-            if let Some(signal) = signal
-                && interpreter::takes_calls()
-            {
-                element.emit::<()>(signal, &[&*structure]);
+        let structure = || Arc::unwrap_or_clone(result.shared_structure());
+        let emit = |signal, structure| {
+            if interpreter::takes_calls() {
+                element.emit::<()>(signal, &[&Argument::new(structure)]);
             }
-            if message {
-                _ = element
-                    .post_message(gst::message::Element::builder(Arc::unwrap_or_clone(structure)).src(element).build());
+        };
+        let post = |structure| {
+            _ = element.post_message(gst::message::Element::builder(structure).src(element).build());
+        };
+        match (signal, message) {
+            (Some(signal), true) => {
+                let structure = structure();
+                emit(signal, structure.clone());
+                post(structure);
             }
+            (Some(signal), false) => emit(signal, structure()),
+            (None, true) => post(structure()),
+            (None, false) => {}
         }
         if let Some(location) = &self.location {
             match result.to_json() {

@@ -105,8 +105,9 @@ pub struct RingSnapshot {
 impl RuntimeSnapshot {
     /// `nv-diagnostics`; feeds and processors are in the order of their ids.
     pub fn to_structure(&self) -> gst::Structure {
-        let feeds = self.feeds.values().map(|feed| glib::SendValue::from(&feed.to_structure()));
-        let processors = self.processors.values().map(|processor| glib::SendValue::from(&processor.to_structure()));
+        let feeds = self.feeds.values().map(|feed| glib::SendValue::from_owned(feed.to_structure()));
+        let processors =
+            self.processors.values().map(|processor| glib::SendValue::from_owned(processor.to_structure()));
         gst::Structure::builder("nv-diagnostics")
             .field("uptime", self.uptime)
             .field("feed-count", self.feed_count as u32)

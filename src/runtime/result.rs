@@ -154,7 +154,7 @@ fn tensor(tensor: &Tensor) -> glib::SendValue {
         .field("dims", gst::Array::new(tensor.dims.iter().map(|&dim| dim as u64)))
         .field("data", data)
         .build();
-    glib::SendValue::from(&structure)
+    glib::SendValue::from_owned(structure)
 }
 
 fn type_name(data: &TensorData) -> &'static str {

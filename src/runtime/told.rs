@@ -54,7 +54,7 @@ impl<'a> ToldObject<'a> {
         if !self.classes.is_empty() {
             structure = structure.field("classes", gst::Array::new(self.classes.iter().map(ToldClass::to_value)));
         }
-        glib::SendValue::from(&structure.build())
+        glib::SendValue::from_owned(structure.build())
     }
 }
 
@@ -86,7 +86,7 @@ impl<'a> ToldClass<'a> {
             .field_if_some("label-id", self.label_id)
             .field_if_some("confidence", self.confidence)
             .build();
-        glib::SendValue::from(&structure)
+        glib::SendValue::from_owned(structure)
     }
 }
 

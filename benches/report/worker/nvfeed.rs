@@ -45,7 +45,7 @@ fn follow(feeds: &[gst::Element]) -> Arc<Latencies> {
         let inside = Inside::watch(&feed.static_pad("sink").expect("a sink has it"));
         let latencies = latencies.clone();
         feed.connect("result", false, move |arguments| {
-            let result = arguments[1].get::<gst::Structure>().expect("a result");
+            let result = arguments[1].get::<&gst::StructureRef>().expect("a result");
             let pts = result.get("pts").expect("the source gives times");
             inside.leave(gst::ClockTime::from_nseconds(pts), &latencies);
             None
