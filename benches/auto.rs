@@ -102,7 +102,7 @@ fn best_fixed(model: &Path, cores: usize) -> String {
         rates.iter_mut().zip(ways).map(|(rates, (_, properties))| (median(rates), properties)).collect();
     finals.sort_by(|a, b| b.0.total_cmp(&a.0));
     for (rate, properties) in &finals {
-        println!("  {rate:8.0} frames/s  {properties}");
+        println!("  {rate:8.1} frames/s  {properties}");
     }
     finals.swap_remove(0).1
 }
